@@ -1,0 +1,67 @@
+# `make help` lists the targets. ARGS="…" is handed on: make demo ARGS="--seconds 20 --json"
+# PYTHON=python3.12 chooses the interpreter of the environment.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PYTHON ?=
+ARGS ?=
+BIN := $(VENV)/bin
+EXTRAS := demo,test
+PATHS := edge_agent tools tests
+
+.PHONY: help setup demo test test-pythons system-packages lint types docs docs-write bench soak train clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | column -t -s '|'
+
+setup: ## Create .venv with edge-agent in it (again only after pyproject.toml changed)
+	@tools/setup.sh $(VENV) $(EXTRAS) $(PYTHON)
+
+demo: setup ## Show the main job live: broker, agent, simulated site, terminal view
+	@exec $(BIN)/edge-agent demo $(ARGS)
+
+system-packages: ## Install mosquitto, mosquitto-clients, strace, openssl where missing
+	@tools/system_packages.sh
+
+test: setup system-packages ## Run every test, real brokers and kill tests included
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-pythons: ## Run the fast tests on every supported Python that is found
+	@tools/pythons.sh | while read -r version python; do \
+	    if [[ $$python == - ]]; then echo "== Python $$version: not found, not tested"; continue; fi; \
+	    echo "== Python $$version"; \
+	    tools/setup.sh .venv-$$version test "$$python" </dev/null; \
+	    .venv-$$version/bin/python -m pytest -m "not broker and not slow" $(ARGS) </dev/null; \
+	done
+
+lint: setup ## ruff: rules and format
+	@$(BIN)/ruff check $(PATHS)
+	@$(BIN)/ruff format --check $(PATHS)
+
+types: setup ## mypy strict, as each supported Python sees the code
+	@for version in 3.10 3.11 3.12 3.13; do \
+	    echo "mypy for Python $$version"; $(BIN)/mypy --python-version $$version; \
+	done
+
+docs: setup ## Compare the generated parts of the documents with the program
+	@$(BIN)/python -m tools.docs --check
+
+docs-write: setup ## Renew the generated parts of the documents
+	@$(BIN)/python -m tools.docs
+
+bench: setup system-packages ## Measure throughput, latency, memory, start and idle; renew docs/benchmarks.md
+	@$(BIN)/python -m tools.bench $(ARGS)
+
+soak: setup system-packages ## 1,000 kills, TCP cuts, stopped and restarted brokers; renew docs/reliability.md
+	@$(BIN)/python -m tests.soak $(ARGS)
+
+train: ## Train models/gateway-default again from tools/corpus
+	@tools/setup.sh $(VENV) $(EXTRAS),train $(PYTHON)
+	@$(BIN)/python -m tools train $(ARGS)
+
+clean: ## Remove environments, caches and build products
+	@rm -rf .venv .venv-3.* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find $(PATHS) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,349 @@
+"""The program: one loop, one inbox. Deliveries in, events out, and only then their PUBACKs.
+
+    Arrived → ledger → messages → batch → predictions → events → outbox → Delivered → ack
+
+Only this loop touches ledger, batch and outbox; the network thread and signal handlers only put
+signals into the inbox.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent import __version__
+from edge_agent.acks import AckLedger, Entry
+from edge_agent.batching import Batcher
+from edge_agent.config import Config
+from edge_agent.crashes import CrashRecord
+from edge_agent.errors import BrokerUnavailable, SetupError
+from edge_agent.intake import messages_of
+from edge_agent.log import LOGGER
+from edge_agent.metrics import Metrics
+from edge_agent.outbox import Outbox
+from edge_agent.results import Results
+from edge_agent.runner import Runner
+from edge_agent.session import SessionKeeper
+from edge_agent.specialists import EncoderSpecialist
+from edge_agent.systemd import Notifier, watchdog_interval_s
+from edge_agent.transport.base import (
+    Arrived,
+    Crashed,
+    Delivered,
+    Inbox,
+    LossyArrived,
+    SessionEnded,
+    SessionStarted,
+    Signal,
+    Stop,
+    Subscribed,
+    Transport,
+)
+from edge_agent.types import Delivery, JsonObject, Message, Operation, Timing
+from edge_agent.wire.inbound import Identity, Rejection
+from edge_agent.wire.outbound import Writer, iso_time, model_data, state_data
+
+OUTBOUND_WINDOW = 64
+"""Publishes without PUBACK at one time, where the broker's Receive Maximum permits more."""
+SIGNALS_A_TURN = 512
+LONGEST_WAIT_S = 5.0
+NO_MATCHING_SUBSCRIBERS = 0x10
+FAILURE = 0x80
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Seconds: ``monotonic`` for waiting, ``unix`` for people."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    unix: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the agent stands on besides configuration, model and broker."""
+
+    state_dir: Path
+    crashes: CrashRecord
+    notifier: Notifier
+    clock: Clock = Clock()
+
+
+class Agent:
+    """See the module. ``run`` returns after a clean stop and raises on everything else."""
+
+    def __init__(
+        self,
+        config: Config,
+        specialist: EncoderSpecialist,
+        transport: Transport,
+        surroundings: Surroundings,
+    ) -> None:
+        self.config = config
+        self.inbox = Inbox(config.limits.max_lossy_messages)
+        self._card = specialist.card
+        self._runner = Runner(specialist, surroundings.crashes, config.limits.deadline_s)
+        self._transport = transport
+        self._keeper = SessionKeeper(config, surroundings.state_dir)
+        self._notifier = surroundings.notifier
+        self._clock = surroundings.clock
+        self._now_s = self._clock.monotonic()
+        self._metrics = Metrics(self._now_s)
+        self._ledger = AckLedger()
+        self._outbox = Outbox()
+        batch = config.batch
+        self._batcher: Batcher[tuple[Message, Entry]] = Batcher(
+            batch.max_messages, batch.max_chars, batch.max_wait_ms
+        )
+        output = config.output
+        self._writer = Writer(config.prefix, self._card, output.text, output.dead_letter_payload)
+        self._results = Results(self._writer, self._outbox, self._metrics)
+        self._identity = Identity(config.client_id)
+        self._session: SessionStarted | None = None
+        self._ready = False
+        self._stop_by_s: float | None = None
+        self._said_stopped = False
+        self._next_health_s = 0.0
+        self._watchdog_s = watchdog_interval_s()
+        self._next_watchdog_s = 0.0
+        self._log = LOGGER("edge_agent")
+
+    def run(self) -> None:
+        """Works until stopped. SetupError when a person must act; anything else is a bug."""
+        self._transport.start(self.inbox)
+        while not self._stopped():
+            self._take_signals()
+            self._work()
+            self._acknowledge()
+            self._send()
+            self._keep_time()
+        self._transport.stop(self.config.limits.stop_timeout_s)
+
+    # signals
+
+    def _take_signals(self) -> None:
+        signal = self.inbox.get(self._idle_s())
+        for _ in range(SIGNALS_A_TURN):
+            self._now_s = self._clock.monotonic()
+            if signal is None:
+                return
+            self._handle(signal)
+            signal = self.inbox.get(0)
+
+    def _handle(self, signal: Signal) -> None:
+        match signal:
+            case Arrived(delivery):
+                self._arrived(delivery)
+            case Delivered():
+                self._delivered(signal)
+            case SessionStarted():
+                self._session_started(signal)
+            case Subscribed():
+                self._subscribed(signal)
+            case SessionEnded():
+                self._session_ended(signal)
+            case Crashed(error):
+                raise error
+            case Stop(reason):
+                self._begin_stop(reason)
+            case LossyArrived():
+                pass  # the next batch takes them
+
+    def _arrived(self, delivery: Delivery) -> None:
+        if self._stop_by_s is not None:
+            return  # not acknowledged: the broker keeps it for the next start
+        entry = self._ledger.arrive(delivery)
+        if entry is None:
+            self._metrics.count("redelivered")
+            return
+        self._metrics.count("received")
+        parts = messages_of(delivery, self.config, self._identity)
+        if isinstance(parts, str):
+            self._metrics.count(parts)
+            return
+        entry.outstanding = len(parts)
+        for part in parts:
+            if isinstance(part, Rejection):
+                self._results.reject(part, entry)
+            elif part.operation is Operation.HEALTH:
+                self._outbox.add(self._writer.answer(part, self._health()), entry)
+            else:
+                self._batcher.add((part, entry), len(part.text), self._now_s)
+
+    def _delivered(self, signal: Delivered) -> None:
+        if self._session is None or signal.epoch != self._session.epoch:
+            return
+        publication = self._outbox.in_flight(signal.mid)
+        if publication is None:
+            return
+        if signal.reason < FAILURE:
+            self._metrics.count("unheard", signal.reason == NO_MATCHING_SUBSCRIBERS)
+            self._outbox.confirm(signal.mid)
+            return
+        error = self._keeper.publish_refused(signal, publication)
+        if isinstance(error, SetupError):
+            raise error
+        self._transport.reconnect(error)
+
+    # sessions
+
+    def _session_started(self, signal: SessionStarted) -> None:
+        self._session = signal
+        self._ledger.session_started(resumed=signal.resumed)
+        self._results.max_packet_bytes = signal.max_packet_bytes
+        self._outbox.restart(min(signal.receive_maximum, OUTBOUND_WINDOW))
+        birth = state_data("online", self._card, self._clock.unix())
+        self._outbox.add_first(self._writer.state(birth))
+        self._identity = self._keeper.begin(signal, self._transport)
+        self._metrics.count("connects")
+        self._log.info(
+            "connected",
+            broker=f"{self.config.mqtt.host}:{self.config.mqtt.port}",
+            mqtt=signal.protocol,
+            session="resumed" if signal.resumed else "new",
+        )
+
+    def _subscribed(self, signal: Subscribed) -> None:
+        self._keeper.check_subscribed(signal)
+        self._become_ready("subscribed")
+
+    def _session_ended(self, signal: SessionEnded) -> None:
+        self._session = None
+        if isinstance(signal.error, SetupError):
+            raise signal.error
+        if signal.error is not None:
+            self._metrics.count("disconnects")
+            wait = f"{signal.retry_in_s:.1f}"
+            self._log.warning(
+                "not connected",
+                problem=signal.error.problem,
+                fix=signal.error.fix,
+                retry_in_s=wait,
+            )
+            self._become_ready("waiting for the broker")
+
+    def _become_ready(self, status: str) -> None:
+        """The model is loaded and the broker tried once: an absent broker is no failed start."""
+        if not self._ready:
+            self._ready = True
+            self._notifier.ready()
+            self._log.info("ready", bundle=self._card.name, version=__version__)
+        self._notifier.status(status)
+
+    # the model
+
+    def _work(self) -> None:
+        self._take_lossy()
+        if not self._may_work() or self._batcher.due_in_s(self._now_s) != 0:
+            return
+        batch = dict(self._batcher.take())
+        for message, entry in list(batch.items()):
+            if error := self._runner.refusal(message, self._now_s):
+                self._results.conclude(message, error, Timing(), entry)
+                del batch[message]
+        for group in self._runner.groups(list(batch)):
+            started_s = self._clock.monotonic()
+            results = self._runner.run(group)
+            model_ms = (self._clock.monotonic() - started_s) * 1000
+            for message, result in zip(group, results, strict=True):
+                queue_ms = (started_s - message.delivery.received_s) * 1000
+                self._results.conclude(message, result, Timing(queue_ms, model_ms), batch[message])
+
+    def _may_work(self) -> bool:
+        """Not while results pile up that the broker does not take."""
+        return len(self._outbox) < OUTBOUND_WINDOW + 2 * self.config.batch.max_messages
+
+    def _take_lossy(self) -> None:
+        """QoS 0 fills what room the batch has; the rest waits where the newest win."""
+        while self.inbox.lossy and len(self._batcher) < self.config.batch.max_messages:
+            self._arrived(self.inbox.lossy.popleft())
+
+    def _acknowledge(self) -> None:
+        if self._session is not None:
+            for delivery in self._ledger.release():
+                self._transport.ack(delivery)
+
+    def _send(self) -> None:
+        if self._session is not None:
+            self._outbox.send(self._transport.publish, self._now_s)
+
+    # time
+
+    def _idle_s(self) -> float:
+        """How long nothing needs doing unless a signal comes."""
+        waits = [LONGEST_WAIT_S]
+        due_in_s = self._batcher.due_in_s(self._now_s)
+        if due_in_s is not None and self._may_work():
+            waits.append(due_in_s)
+        if self.inbox.lossy and self._may_work():
+            waits.append(0.0)
+        if self._watchdog_s is not None:
+            waits.append(self._next_watchdog_s - self._now_s)
+        if self._session is not None:
+            waits.append(self._next_health_s - self._now_s)
+        if self._stop_by_s is not None:
+            waits.append(self._stop_by_s - self._now_s)
+        return max(0.0, min(waits))
+
+    def _keep_time(self) -> None:
+        self._now_s = self._clock.monotonic()
+        if self._watchdog_s is not None and self._now_s >= self._next_watchdog_s:
+            self._next_watchdog_s = self._now_s + self._watchdog_s
+            self._notifier.alive()
+        if self._session is None or self._stop_by_s is not None:
+            return
+        if self._now_s >= self._next_health_s:
+            self._next_health_s = self._now_s + self.config.health.interval_s
+            self._outbox.add(self._writer.health(self._health()))
+            self._send()
+        self._check_pubacks()
+
+    def _check_pubacks(self) -> None:
+        sent_s, limit_s = self._outbox.oldest_sent_s(), self.config.mqtt.puback_timeout_s
+        if sent_s is not None and self._now_s - sent_s > limit_s:
+            error = BrokerUnavailable(
+                f"the broker has not acknowledged a publish within {limit_s:g} s",
+                "check the broker's load and log, or raise mqtt.puback_timeout_s",
+            )
+            self._transport.reconnect(error)
+            self._session = None
+
+    def _health(self) -> JsonObject:
+        return {
+            "time": iso_time(self._clock.unix()),
+            "version": __version__,
+            "uptime_s": round(self._now_s - self._metrics.started_s, 1),
+            "model": model_data(self._card),
+            "protocol": self._session.protocol if self._session else "",
+            "ledger": len(self._ledger),
+            "waiting": len(self._batcher),
+            "outbox": len(self._outbox),
+            "counters": {**self._metrics.counters, "dropped_qos0": self.inbox.dropped},
+            "routes": dict(self._metrics.routes),
+            "latency_ms": self._metrics.latencies_ms(),
+        }
+
+    def _begin_stop(self, reason: str) -> None:
+        if self._stop_by_s is not None:
+            self._stop_by_s = self._now_s  # asked twice: at once
+            return
+        self._stop_by_s = self._now_s + self.config.limits.stop_timeout_s
+        self._notifier.stopping()
+        self._log.info("stopping", reason=reason, in_hand=len(self._ledger))
+
+    def _stopped(self) -> bool:
+        """Whether a stop was asked for and all in hand is done, or its time is over."""
+        if self._stop_by_s is None:
+            return False
+        if self._session is None or self._now_s >= self._stop_by_s:
+            return True
+        if len(self._batcher) or len(self._outbox):
+            return False
+        if not self._said_stopped:
+            self._said_stopped = True
+            farewell = state_data("stopped", self._card, self._clock.unix())
+            self._outbox.add(self._writer.state(farewell))
+            self._send()
+        return not len(self._outbox)

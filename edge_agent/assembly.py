@@ -1,0 +1,53 @@
+"""Puts the agent together from its configuration."""
+
+from __future__ import annotations
+
+from edge_agent.agent import Agent, Surroundings
+from edge_agent.bundle import load_bundle
+from edge_agent.config import Config, default_bundle
+from edge_agent.crashes import CrashRecord
+from edge_agent.specialists import load_specialist
+from edge_agent.state import default_runtime_dir, default_state_dir
+from edge_agent.systemd import Notifier
+from edge_agent.transport.address import BrokerAddress
+from edge_agent.transport.base import LastWill
+from edge_agent.transport.paho import PahoTransport
+from edge_agent.wire.outbound import JSON, state_data, to_json
+
+
+def assemble(config: Config) -> Agent:
+    """An agent ready to run. SetupError when a person must act first."""
+    bundle = load_bundle(config.model.bundle or default_bundle())
+    specialist = load_specialist(bundle, config.model.threads)
+    bundle.contents.clear()  # the session has its own copy; a gateway's memory is small
+    runtime_dir = config.paths.runtime_dir or default_runtime_dir() / config.client_id
+    surroundings = Surroundings(
+        state_dir=config.paths.state_dir or default_state_dir() / config.client_id,
+        crashes=CrashRecord(runtime_dir),
+        notifier=Notifier(),
+    )
+    return Agent(config, specialist, PahoTransport(broker_address(config)), surroundings)
+
+
+def broker_address(config: Config) -> BrokerAddress:
+    """How to reach the broker, and the last will it keeps for us."""
+    mqtt, tls = config.mqtt, config.mqtt.tls
+    return BrokerAddress(
+        host=mqtt.host,
+        port=mqtt.port,
+        client_id=config.client_id,
+        username=mqtt.username,
+        password_file=mqtt.password_file,
+        protocol=mqtt.protocol,
+        tls=tls is not None,
+        ca_file=tls.ca_file if tls else None,
+        cert_file=tls.cert_file if tls else None,
+        key_file=tls.key_file if tls else None,
+        keepalive_s=mqtt.keepalive_s,
+        session_expiry_s=mqtt.session_expiry_s,
+        receive_maximum=mqtt.receive_maximum,
+        max_packet_bytes=config.limits.max_unacked_bytes,
+        connect_timeout_s=mqtt.connect_timeout_s,
+        max_reconnect_wait_s=mqtt.max_reconnect_wait_s,
+        will=LastWill(f"{config.prefix}/state", to_json(state_data("offline")), JSON),
+    )

@@ -1,0 +1,88 @@
+"""Child processes that end with the demo, however the demo ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from edge_agent.errors import SetupError
+
+STOP_TIMEOUT_S = 5.0
+TAIL_CHARS = 1500
+TETHER = Path(__file__).with_name("tether.py")
+
+
+class DemoError(SetupError):
+    """The demo lacks something a person must provide, or a part of it did not start."""
+
+
+class Child:
+    """One process in a session of its own, so that Ctrl-C reaches only the demo."""
+
+    def __init__(self, name: str, command: list[str], log: Path) -> None:
+        self.name = name
+        self._log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", str(TETHER), str(os.getpid()), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    @property
+    def output(self) -> str:
+        """The end of what it has written."""
+        return self._log.read_text(encoding="utf-8", errors="replace")[-TAIL_CHARS:].strip()
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL when that does not help in time."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Children:
+    """All children, ended in the reverse order of their start."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for child in reversed(self._children):
+            child.stop()
+
+    def start(self, name: str, command: list[str], log: Path) -> Child:
+        """A new child."""
+        child = Child(name, command, log)
+        self._children.append(child)
+        return child
+
+    def check(self) -> None:
+        """DemoError when one of them has ended."""
+        for child in self._children:
+            if child.exit_code is not None:
+                raise DemoError(
+                    f"the demo's {child.name} ended with status {child.exit_code}: {child.output}",
+                    "mend what it says above; `edge-agent infer` works without a broker",
+                )

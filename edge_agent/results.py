@@ -1,0 +1,68 @@
+"""What becomes of each message: an event, a reply or a rejection, and never nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_agent.acks import Entry
+from edge_agent.errors import OversizedMessage, RejectedMessage
+from edge_agent.log import LOGGER
+from edge_agent.metrics import Metrics
+from edge_agent.outbox import Outbox
+from edge_agent.runner import Result
+from edge_agent.types import Message, Operation, Publication, Timing
+from edge_agent.wire.inbound import Rejection
+from edge_agent.wire.outbound import Writer
+
+PACKET_OVERHEAD_BYTES = 256
+"""Room for the header and properties of a PUBLISH."""
+
+
+@dataclass
+class Results:
+    """Writes results into the outbox; ``max_packet_bytes`` is what the broker said it takes."""
+
+    writer: Writer
+    outbox: Outbox
+    metrics: Metrics
+    max_packet_bytes: int | None = None
+
+    def conclude(self, message: Message, result: Result, timing: Timing, entry: Entry) -> None:
+        """Every message that was to see the model ends here."""
+        if isinstance(result, RejectedMessage):
+            self.reject(_rejection(message, result), entry)
+        elif message.operation is not Operation.EVENT:
+            self.metrics.count("requests")
+            self._add(self.writer.answer_prediction(message, result), message, entry)
+        else:
+            label = result.route.label if result.route else ""
+            self.metrics.handled(label, timing.queue_ms, timing.model_ms)
+            self._add(self.writer.event(message, result, timing), message, entry)
+
+    def reject(self, rejected: Rejection, entry: Entry) -> None:
+        """An error reply or a dead letter; the log names the topic, never the payload."""
+        error = rejected.error
+        self.metrics.count(f"rejected_{error.code}")
+        LOGGER("edge_agent").warning(
+            "rejected",
+            code=error.code,
+            topic=rejected.delivery.topic,
+            problem=error.problem,
+            fix=error.fix,
+        )
+        self.outbox.add(self.writer.rejection(rejected), entry)
+
+    def _add(self, publication: Publication, message: Message, entry: Entry) -> None:
+        size = len(publication.payload) + len(publication.topic) + PACKET_OVERHEAD_BYTES
+        if self.max_packet_bytes is None or size <= self.max_packet_bytes:
+            self.outbox.add(publication, entry)
+            return
+        error = OversizedMessage(
+            f"the result has {size} bytes, the broker takes {self.max_packet_bytes}",
+            'raise max_packet_size in the broker, or set output.text = "digest"',
+        )
+        self.reject(_rejection(message, error), entry)
+
+
+def _rejection(message: Message, error: RejectedMessage) -> Rejection:
+    return Rejection(message.delivery, error, message.id, message.index, message.reply)

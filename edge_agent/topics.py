@@ -1,0 +1,48 @@
+"""MQTT topic names and filters as the standard defines them (MQTT 5, section 4.7)."""
+
+from __future__ import annotations
+
+MAX_TOPIC_BYTES = 65535
+
+
+def is_topic(name: str) -> bool:
+    """Whether one can publish to it: not empty, no wildcard, no NUL, not too long."""
+    encodable = name.encode("utf-8", "replace")
+    return 0 < len(encodable) <= MAX_TOPIC_BYTES and not set(name) & {"+", "#", "\0"}
+
+
+def is_filter(name: str) -> bool:
+    """Whether one can subscribe to it: wildcards fill whole levels, ``#`` stands last."""
+    levels = name.split("/")
+    plain = [level for level in levels if level not in {"+", "#"}]
+    return (
+        0 < len(name.encode("utf-8", "replace")) <= MAX_TOPIC_BYTES
+        and not any(set(level) & {"+", "#", "\0"} for level in plain)
+        and "#" not in levels[:-1]
+    )
+
+
+def matches(filter_: str, topic: str) -> bool:
+    """Whether a topic falls under a filter. Wildcards do not reach topics that begin with ``$``."""
+    if topic.startswith("$") and filter_[:1] in {"+", "#"}:
+        return False
+    return overlap(filter_, topic)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some topic falls under both filters."""
+    left, right = unshared(one).split("/"), unshared(other).split("/")
+    for a, b in zip(left, right, strict=False):
+        if "#" in (a, b):
+            return True
+        if a != b and "+" not in (a, b):
+            return False
+    shorter, longer = sorted((left, right), key=len)
+    rest = longer[len(shorter) :]
+    return not rest or rest == ["#"]
+
+
+def unshared(filter_: str) -> str:
+    """The filter inside ``$share/<group>/<filter>``, else the filter itself."""
+    parts = filter_.split("/", 2)
+    return parts[2] if len(parts) == 3 and parts[0] == "$share" else filter_

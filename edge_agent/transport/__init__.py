@@ -1,0 +1,1 @@
+"""MQTT in and out. Knows nothing of models."""

@@ -1,0 +1,81 @@
+"""Where the broker is, and what it takes to be let in. Knows nothing of the protocol."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.errors import BrokerRefused, BrokerUnavailable, ConfigError
+from edge_agent.transport.base import LastWill
+
+
+@dataclass(frozen=True)
+class BrokerAddress:
+    """Where the broker is and who we are to it. Times in seconds, as their names say."""
+
+    host: str
+    port: int
+    client_id: str
+    username: str | None = None
+    password_file: Path | None = None
+    protocol: str = "auto"
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    keepalive_s: int = 30
+    session_expiry_s: int = 7 * 86400
+    receive_maximum: int = 32
+    max_packet_bytes: int = 16 << 20
+    connect_timeout_s: float = 10.0
+    max_reconnect_wait_s: float = 30.0
+    will: LastWill | None = None
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def read_password(path: Path | None) -> str | None:
+    """The first line of the file, read anew for every connection so that it can be rotated."""
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"mqtt.password_file {path}: {error}", f"write the password into {path}, mode 0600"
+        ) from error
+
+
+def tls_context(address: BrokerAddress) -> ssl.SSLContext:
+    """TLS 1.2 or newer, host name checked; a client certificate where one is set."""
+    try:
+        context = ssl.create_default_context(cafile=address.ca_file)
+        if address.cert_file:
+            context.load_cert_chain(address.cert_file, address.key_file)
+    except (OSError, ssl.SSLError) as error:
+        files = ", ".join(
+            str(p) for p in (address.ca_file, address.cert_file, address.key_file) if p
+        )
+        raise ConfigError(
+            f"mqtt.tls: {error} ({files})", "give readable PEM files that belong together"
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def unreachable(address: BrokerAddress, reason: str) -> BrokerUnavailable:
+    """No connection, for this reason."""
+    return BrokerUnavailable(
+        f"broker {address}: {reason}",
+        f"check that the broker runs and `nc -vz {address.host} {address.port}` reaches it",
+    )
+
+
+def certificate_refused(address: BrokerAddress, error: ssl.SSLError) -> BrokerRefused:
+    """The broker shows a certificate we must not trust."""
+    return BrokerRefused(
+        f"broker {address}: its certificate is not trusted: {error}",
+        "set mqtt.tls.ca_file to the CA that signed it, and mqtt.host to a name in it",
+    )

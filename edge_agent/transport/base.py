@@ -1,0 +1,152 @@
+"""What the agent asks of a transport, and the signals a transport puts into the inbox.
+
+A transport keeps connecting for as long as it runs; each connection is an epoch. It publishes and
+acknowledges, and decides nothing: what a signal means is the agent's business.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edge_agent.errors import AgentError
+from edge_agent.types import Delivery, Publication
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A PUBLISH came in."""
+
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The broker answered our PUBLISH. ``reason`` below 0x80 is success."""
+
+    epoch: int
+    mid: int
+    reason: int
+    reason_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    """The broker accepted our CONNECT. ``resumed``: it kept the session, with what we owe it."""
+
+    epoch: int
+    resumed: bool
+    protocol: str
+    receive_maximum: int = 65535
+    max_packet_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The broker answered SUBSCRIBE: for each filter in order, why it was refused, or None."""
+
+    epoch: int
+    refusals: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A connection, or the attempt at one, is over. A SetupError in it is final."""
+
+    epoch: int
+    error: AgentError | None
+    retry_in_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The transport's thread met a bug."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody asks the agent to end."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LossyArrived:
+    """``Inbox.lossy`` is no longer empty."""
+
+
+Signal = (
+    Arrived | Delivered | SessionStarted | Subscribed | SessionEnded | Crashed | Stop | LossyArrived
+)
+
+
+@dataclass
+class Inbox:
+    """Signals for the agent's loop. ``put`` may be called from any thread and signal handler.
+
+    Deliveries at QoS 0 wait in ``lossy``, where the newest push out the oldest; all other signals
+    are bounded by the windows of MQTT.
+    """
+
+    max_lossy_messages: int
+    signals: queue.SimpleQueue[Signal] = field(default_factory=queue.SimpleQueue)
+    dropped: int = 0
+    lossy: deque[Delivery] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lossy = deque(maxlen=self.max_lossy_messages)
+
+    def put(self, signal: Signal) -> None:
+        """Takes a signal in."""
+        if not isinstance(signal, Arrived) or signal.delivery.qos > 0:
+            self.signals.put(signal)
+            return
+        self.dropped += len(self.lossy) == self.max_lossy_messages
+        self.lossy.append(signal.delivery)
+        if len(self.lossy) == 1:
+            self.signals.put(LossyArrived())
+
+    def get(self, timeout_s: float) -> Signal | None:
+        """The next signal, or None when none comes in time."""
+        try:
+            return self.signals.get(timeout=timeout_s) if timeout_s > 0 else self.signals.get(False)
+        except queue.Empty:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class LastWill:
+    """What the broker publishes, retained, when we vanish."""
+
+    topic: str
+    payload: bytes
+    content_type: str
+
+
+class Transport(Protocol):
+    """One MQTT client identity. Methods may be called only from the agent's thread."""
+
+    def start(self, inbox: Inbox) -> None:
+        """Begins to connect, and keeps at it. Signals go into the inbox."""
+
+    def publish(self, publication: Publication) -> int | None:
+        """Sends at QoS 1; the packet identifier, or None when there is no connection."""
+
+    def ack(self, delivery: Delivery) -> None:
+        """Sends the PUBACK of a delivery of the current epoch; drops it otherwise."""
+
+    def subscribe(self, filters: tuple[str, ...]) -> None:
+        """Subscribes at QoS 1; the answer comes as ``Subscribed``."""
+
+    def unsubscribe(self, filters: tuple[str, ...]) -> None:
+        """Ends subscriptions a resumed session still has."""
+
+    def reconnect(self, error: AgentError) -> None:
+        """Drops the connection, whose ``SessionEnded`` carries the error, and connects again."""
+
+    def stop(self, timeout_s: float) -> None:
+        """Disconnects, keeping the session, and ends the thread; bounded."""

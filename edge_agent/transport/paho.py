@@ -1,0 +1,375 @@
+"""The transport over a real network. The only importer of paho, whose exceptions stop here.
+
+Every connection gets a client object of its own, so nothing of an earlier one (packet
+identifiers, queued publishes, late callbacks) can reach into the next. Only the network thread
+writes to the socket: two writers could swap packets.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edge_agent.errors import AgentError, BrokerRefused, BrokerUnavailable, SetupError
+from edge_agent.transport.address import (
+    BrokerAddress,
+    certificate_refused,
+    read_password,
+    tls_context,
+    unreachable,
+)
+from edge_agent.transport.base import (
+    Arrived,
+    Crashed,
+    Delivered,
+    Inbox,
+    SessionEnded,
+    SessionStarted,
+    Subscribed,
+)
+from edge_agent.types import Delivery, Publication
+
+LOOP_WAIT_S = 1.0
+FIRST_RETRY_S = 0.5
+NO_LIMIT = 65535
+DOUBTS = 2
+WINDOW_3_1_1 = 20
+"""MQTT 3.1.1 cannot announce a window; this is Mosquitto's default and a modest guess elsewhere."""
+
+UNSUPPORTED_VERSION = 0x84
+PERSON_MUST_ACT = {0x85, 0x86, 0x87, 0x8A, 0x8C}
+"""CONNACK: client id, credentials, not authorized, banned, authentication method."""
+TAKEN_OVER = 0x8E
+
+
+class PahoTransport:
+    """See ``Transport``. One network thread, which also does the waiting between connections."""
+
+    def __init__(self, address: BrokerAddress) -> None:
+        self._address = address
+        self._protocol = "5" if address.protocol == "auto" else address.protocol
+        self._connection: _Connection | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._inbox = Inbox(1)
+        self._doubts = 0
+
+    def start(self, inbox: Inbox) -> None:
+        """Begins to connect, and keeps at it."""
+        self._inbox = inbox
+        self._thread.start()
+
+    def publish(self, publication: Publication) -> int | None:
+        """Queues a PUBLISH at QoS 1 for the network thread."""
+        connection = self._connection
+        return connection.publish(publication) if connection else None
+
+    def ack(self, delivery: Delivery) -> None:
+        """Sends the PUBACK, unless the delivery is of an earlier connection."""
+        connection = self._connection
+        if connection and delivery.epoch == connection.epoch and delivery.qos == 1:
+            connection.ack(delivery)
+
+    def subscribe(self, filters: tuple[str, ...]) -> None:
+        """Subscribes at QoS 1; on MQTT 5 retained messages come only with a new subscription."""
+        if connection := self._connection:
+            connection.subscribe(filters)
+
+    def unsubscribe(self, filters: tuple[str, ...]) -> None:
+        """Ends subscriptions a resumed session still has."""
+        if (connection := self._connection) and filters:
+            connection.client.unsubscribe(list(filters))
+
+    def reconnect(self, error: AgentError) -> None:
+        """Drops the connection for this reason; the thread makes the next."""
+        if connection := self._connection:
+            connection.close(error)
+
+    def stop(self, timeout_s: float) -> None:
+        """Sends what is queued and DISCONNECT; paho's own stop would wait without limit."""
+        self._stopping.set()
+        if connection := self._connection:
+            connection.client.disconnect()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        """The thread: connect, serve, wait, again. A bug in it becomes a signal, never silence."""
+        try:
+            self._keep_connected()
+        except BaseException as bug:  # noqa: BLE001 - the agent's loop raises it again
+            self._inbox.put(Crashed(bug))
+
+    def _keep_connected(self) -> None:
+        failures = 0
+        for epoch in itertools.count(1):
+            connection = _Connection(self._address, self._protocol, epoch, self._inbox)
+            self._connection = connection
+            error = connection.serve(self._stopping)
+            self._connection = None
+            failures = 1 if connection.accepted else failures + 1
+            self._choose_protocol(connection)
+            wait_s = 0.0 if error is None else self._jittered_wait_s(failures)
+            self._inbox.put(SessionEnded(epoch, error, wait_s))
+            if isinstance(error, SetupError) or self._stopping.wait(wait_s):
+                return
+
+    def _jittered_wait_s(self, failures: int) -> float:
+        ceiling_s = min(self._address.max_reconnect_wait_s, FIRST_RETRY_S * 2 ** min(failures, 16))
+        return random.uniform(ceiling_s / 2, ceiling_s)  # noqa: S311 - jitter, not secrecy
+
+    def _choose_protocol(self, ended: _Connection) -> None:
+        """MQTT 5 first; 3.1.1 when version 5 is refused, or hung up on twice in a row."""
+        self._doubts = self._doubts + 1 if ended.hung_up else 0
+        if self._address.protocol != "auto":
+            return
+        if self._protocol == "5" and (ended.version_refused or self._doubts == DOUBTS):
+            self._protocol = "3.1.1"
+        elif self._protocol == "3.1.1":
+            self._protocol = "5"
+
+
+class _Connection:
+    """One connection from CONNECT to its end."""
+
+    def __init__(self, address: BrokerAddress, protocol: str, epoch: int, inbox: Inbox) -> None:
+        self.epoch = epoch
+        self.accepted = False
+        self.version_refused = False
+        self.hung_up = False
+        self._address = address
+        self._protocol = protocol
+        self._inbox = inbox
+        self._error: AgentError | None = None
+        self._held_bytes = 0
+        self._held_lock = threading.Lock()
+        self.client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=address.client_id,
+            protocol=mqtt.MQTTv5 if protocol == "5" else mqtt.MQTTv311,
+            clean_session=None if protocol == "5" else False,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        self.client.max_inflight_messages_set(0)
+        self.client.connect_timeout = address.connect_timeout_s
+        self.client.on_connect = self._on_connect
+        self.client.on_disconnect = self._on_disconnect
+        self.client.on_message = self._on_message
+        self.client.on_publish = self._on_publish
+        self.client.on_subscribe = self._on_subscribe
+        self.client.on_socket_open = _no_delay
+        # With a writer registered, publish() wakes the network thread and leaves writing to it.
+        self.client.on_socket_register_write = _leave_writing_to_the_network_thread
+
+    # called from the agent's thread
+
+    def publish(self, publication: Publication) -> int | None:
+        properties = None
+        if self._protocol == "5":
+            properties = _content_type(PacketTypes.PUBLISH, publication.content_type)
+            if publication.correlation_data is not None:
+                properties.CorrelationData = publication.correlation_data
+        info = self.client.publish(
+            publication.topic, publication.payload, 1, publication.retain, properties
+        )
+        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def ack(self, delivery: Delivery) -> None:
+        with self._held_lock:
+            self._held_bytes -= len(delivery.payload)
+        self.client.ack(delivery.mid, 1)
+
+    def subscribe(self, filters: tuple[str, ...]) -> None:
+        if self._protocol == "5":
+            options = SubscribeOptions(qos=1, retainHandling=1)
+            self.client.subscribe([(name, options) for name in filters])
+        else:
+            self.client.subscribe([(name, 1) for name in filters])
+
+    def close(self, error: AgentError) -> None:
+        self._error = error
+        self.client.disconnect()
+
+    # the network thread
+
+    def serve(self, stopping: threading.Event) -> AgentError | None:
+        """Connects and runs until the connection ends. None when we ended it ourselves."""
+        try:
+            self._connect()
+        except SetupError as error:
+            return error
+        except ssl.SSLCertVerificationError as error:
+            return certificate_refused(self._address, error)
+        except OSError as error:
+            return unreachable(self._address, str(error) or type(error).__name__)
+        limit_s = self._address.connect_timeout_s
+        deadline_s = time.monotonic() + limit_s
+        while self.client.loop(LOOP_WAIT_S) == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            if not self.accepted and time.monotonic() > deadline_s:
+                return unreachable(self._address, f"no CONNACK within {limit_s:g} s")
+        if stopping.is_set():
+            return None
+        self.hung_up = not self.accepted and self._error is None
+        return self._error or unreachable(self._address, "the connection broke")
+
+    def _connect(self) -> None:
+        address, version_5 = self._address, self._protocol == "5"
+        if address.username is not None:
+            self.client.username_pw_set(address.username, read_password(address.password_file))
+        if address.tls:
+            self.client.tls_set_context(tls_context(address))
+        if will := address.will:
+            typed = _content_type(PacketTypes.WILLMESSAGE, will.content_type) if version_5 else None
+            self.client.will_set(will.topic, will.payload, qos=1, retain=True, properties=typed)
+        self.client.connect(
+            address.host,
+            address.port,
+            address.keepalive_s,
+            clean_start=False if version_5 else mqtt.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=_connect_properties(address) if version_5 else None,
+        )
+
+    def _on_connect(
+        self,
+        _client: mqtt.Client,
+        _userdata: object,
+        flags: mqtt.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._error = self._connack_error(reason)
+            return
+        self.accepted = True
+        window = getattr(properties, "ReceiveMaximum", NO_LIMIT)
+        self._inbox.put(
+            SessionStarted(
+                epoch=self.epoch,
+                resumed=flags.session_present,
+                protocol=self._protocol,
+                receive_maximum=window if self._protocol == "5" else WINDOW_3_1_1,
+                max_packet_bytes=getattr(properties, "MaximumPacketSize", None),
+            )
+        )
+
+    def _on_disconnect(
+        self,
+        _client: mqtt.Client,
+        _userdata: object,
+        flags: mqtt.DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if self._error is None and flags.is_disconnect_packet_from_server:
+            fix = "see the broker's log"
+            if reason.value == TAKEN_OVER:
+                fix = (
+                    f"stop the other client named {self._address.client_id}, or set mqtt.client_id"
+                )
+            self._error = BrokerUnavailable(f"broker {self._address} said goodbye: {reason}", fix)
+
+    def _on_message(
+        self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage
+    ) -> None:
+        properties = message.properties
+        delivery = Delivery(
+            topic=message.topic,
+            payload=bytes(message.payload),
+            qos=message.qos,
+            mid=message.mid,
+            epoch=self.epoch,
+            received_s=time.monotonic(),
+            received_at_s=time.time(),
+            dup=message.dup,
+            retain=message.retain,
+            expiry_s=getattr(properties, "MessageExpiryInterval", None),
+            response_topic=getattr(properties, "ResponseTopic", None),
+            correlation_data=getattr(properties, "CorrelationData", None),
+            content_type=getattr(properties, "ContentType", None),
+        )
+        if delivery.qos > 0 and not self._room_for(delivery):
+            return
+        self._inbox.put(Arrived(delivery))
+
+    def _room_for(self, delivery: Delivery) -> bool:
+        """False, and the connection ends, when the broker overruns the window we announced."""
+        with self._held_lock:
+            self._held_bytes += len(delivery.payload)
+            held_bytes = self._held_bytes
+        if held_bytes <= self._address.max_packet_bytes:
+            return True
+        self.close(
+            BrokerUnavailable(
+                f"broker {self._address} sent {held_bytes} bytes we could not yet acknowledge",
+                "raise limits.max_unacked_bytes, or lower the broker's max_inflight_bytes",
+            )
+        )
+        return False
+
+    def _on_publish(
+        self,
+        _client: mqtt.Client,
+        _userdata: object,
+        mid: int,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        self._inbox.put(Delivered(self.epoch, mid, reason.value, str(reason)))
+
+    def _on_subscribe(
+        self,
+        _client: mqtt.Client,
+        _userdata: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        refusals = tuple(str(reason) if reason.is_failure else None for reason in reasons)
+        self._inbox.put(Subscribed(self.epoch, refusals))
+
+    def _connack_error(self, reason: ReasonCode) -> AgentError:
+        if reason.value == UNSUPPORTED_VERSION:
+            self.version_refused = True
+        elif reason.value in PERSON_MUST_ACT:
+            return BrokerRefused(
+                f"broker {self._address} refused client {self._address.client_id!r} "
+                f"(user {self._address.username!r}): {reason}",
+                "correct mqtt.username, mqtt.password_file and mqtt.client_id, "
+                "or the broker's password file",
+            )
+        return unreachable(self._address, f"it refused the connection: {reason}")
+
+
+def _connect_properties(address: BrokerAddress) -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = address.session_expiry_s
+    properties.ReceiveMaximum = address.receive_maximum
+    properties.MaximumPacketSize = address.max_packet_bytes
+    return properties
+
+
+def _content_type(packet: int, content_type: str) -> Properties:
+    properties = Properties(packet)  # type: ignore[no-untyped-call]
+    properties.ContentType = content_type
+    return properties
+
+
+def _no_delay(_client: mqtt.Client, _userdata: object, sock: Any) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _leave_writing_to_the_network_thread(*_: object) -> None:
+    """See ``PahoTransport``."""

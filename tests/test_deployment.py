@@ -1,0 +1,79 @@
+"""What is installed beside the program: the systemd unit, the broker's settings, the Makefile."""
+
+from __future__ import annotations
+
+import configparser
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import Broker
+from tests.support.mqtt_client import ClientOptions, MqttClient
+
+ROOT = Path(__file__).parents[1]
+UNIT = ROOT / "systemd/edge-agent.service"
+SNIPPET = ROOT / "config/mosquitto.d/edge-agent.conf"
+
+
+def unit() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=True, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read(UNIT)
+    return parser
+
+
+def test_the_unit_restarts_after_a_crash_and_not_after_exit_78() -> None:
+    """systemd brings the agent back after kill, crash and watchdog, not when a person must act."""
+    service = unit()["Service"]
+    assert service["Restart"] == "on-failure"
+    assert service["RestartPreventExitStatus"] == "78"
+    assert service["Type"] == "notify"
+    assert int(service["WatchdogSec"]) > 0
+    assert unit()["Unit"]["StartLimitIntervalSec"] == "0"
+
+
+def test_crash_counts_outlive_restarts() -> None:
+    """The runtime directory is kept while systemd restarts the agent."""
+    service = unit()["Service"]
+    assert service["RuntimeDirectory"] == "edge-agent"
+    assert service["RuntimeDirectoryPreserve"] == "restart"
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    """`systemd-analyze verify` says nothing, once the program is where the unit expects it."""
+    installed = tmp_path / "edge-agent.service"
+    text = UNIT.read_text().replace("/usr/bin/edge-agent", shutil.which("true") or "/bin/true")
+    installed.write_text(text)
+    shown = subprocess.run(
+        ["systemd-analyze", "verify", str(installed)], capture_output=True, text=True, check=False
+    )
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "")
+
+
+def test_mosquitto_accepts_the_settings(make_broker: Callable[..., Broker], tmp_path: Path) -> None:
+    """The shipped settings start a broker that keeps a client's messages over `kill -9`."""
+    broker = make_broker(
+        extra=f"persistence_location {tmp_path}/\n{SNIPPET.read_text()}",
+        max_queued_messages=None,
+    )
+    asleep = ClientOptions("asleep", persistent=True)
+    with MqttClient(broker.port, asleep) as client:
+        client.subscribe("a/#")
+    with MqttClient(broker.port) as sender:
+        for number in range(1200):
+            assert sender.publish("a/b", str(number)) in {"Success", "No matching subscribers"}
+    broker.restart(kill=True)
+    with MqttClient(broker.port, asleep) as client:
+        client.wait(lambda: client.count >= 1100, 10, "queued messages")
+        assert [m.payload for m in client.received][:1100] == [b"%d" % n for n in range(1100)]
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "setup", "soak", "bench", "train", "lint"])
+def test_make_help_names_the_targets(target: str) -> None:
+    """`make` alone tells what can be done."""
+    shown = subprocess.run(["make"], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert any(line.split()[0] == target for line in shown.stdout.splitlines())

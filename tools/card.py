@@ -1,0 +1,83 @@
+"""The model card of a bundle, in Markdown."""
+
+from __future__ import annotations
+
+from tools.metrics import Scores, Tally
+from tools.pack import Contents
+
+INTENT = """\
+A small joint encoder for messages on an IoT gateway: sensor logs and operator messages. One pass
+gives the route (who should handle the message) and the entities it names. It runs on a CPU through
+onnxruntime and sends nothing anywhere."""
+
+MADE_FROM = """\
+- Base: {base[name]} ({base[licence]}), `{base[package]}`,
+  sha256 `{base[sha256]}`.
+- Corpus: {corpus[source]}, {corpus[train]} messages to train on, {corpus[dev]} held out,
+  sha256 `{corpus[sha256]}`."""
+
+LIMITS = """\
+- English only, and lower-cased before it is read: case carries no meaning.
+- Messages longer than {tokens} tokens are cut; the tail is not read.
+- Trained on hand-written messages and noise over them, not on recorded traffic of your site. Expect
+  less than the figures above where your wording differs; train on your own messages then.
+- It sorts and marks text. It is no safety function: do not let an alarm depend on it alone."""
+
+
+def model_card(contents: Contents, scores: Scores) -> str:
+    """The card: what it is, what from, labels, scores over the held-out messages, limits."""
+    base = contents.provenance["base"]
+    corpus = contents.provenance["corpus"]
+    parts = [
+        f"# {contents.name} {contents.version}",
+        INTENT,
+        "## Made from",
+        MADE_FROM.format(base=base, corpus=corpus),
+        f"- Quantisation: {_quantisation(contents.quantisation)}",
+        "## Routes and labels",
+        f"Routes: {_names(contents.vocabulary.routes)}.",
+        f"Labels: {_names(contents.vocabulary.labels)}.",
+        "## Scores over the held-out messages of the corpus",
+        _summary(scores),
+        _table("route", scores.routes),
+        _table("label", scores.labels),
+        "## Limits",
+        LIMITS.format(tokens=contents.max_tokens),
+        "## Licence",
+        f"Apache-2.0. The base model is {base['licence']}; its tokenizer is used unchanged.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
+
+
+def _quantisation(details: dict[str, object]) -> str:
+    if details["bits"] == 32:
+        return "none, float32."
+    return (
+        f"{details['bits']} bits in symmetric blocks of {details['block']}, learnt in the loop "
+        f"({', '.join(details['of'])}); norms, positions and heads are float32."
+    )
+
+
+def _summary(scores: Scores) -> str:
+    rows = {
+        "route accuracy": scores.route_accuracy,
+        "route macro F1": scores.route_macro_f1,
+        "expected calibration error": scores.calibration_error,
+        "entity F1, exact spans": scores.entity_f1,
+        "route and all entities right": scores.exact,
+    }
+    lines = [f"| {name} | {value:.3f} |" for name, value in rows.items() if value is not None]
+    return "\n".join(["| score | value |", "|---|---|", *lines])
+
+
+def _table(title: str, tallies: dict[str, Tally]) -> str:
+    lines = [
+        f"| {name} | {t.precision:.2f} | {t.recall:.2f} | {t.f1:.2f} | {t.hit + t.missed} |"
+        for name, t in tallies.items()
+    ]
+    head = [f"| {title} | precision | recall | F1 | messages |", "|---|---|---|---|---|"]
+    return "\n".join(head + lines) if lines else ""

@@ -1,0 +1,1 @@
+"""The hand-written corpus: messages with inline annotation, and the noise that multiplies them."""

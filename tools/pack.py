@@ -1,0 +1,155 @@
+"""Writes a bundle folder: model, tokenizer, golden examples, card, and the manifest over them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_agent.bundle import (
+    GOLDEN,
+    MANIFEST,
+    MODEL,
+    TOKENIZER,
+    Bundle,
+    Calibration,
+    FileEntry,
+    Manifest,
+    load_bundle,
+)
+from edge_agent.specialists import load_specialist
+from edge_agent.types import Prediction
+from tools.corpus.annotation import Example
+from tools.data import Vocabulary
+
+CARD = "MODEL_CARD.md"
+GOLDEN_MESSAGES = 32
+
+
+@dataclass
+class Contents:
+    """What a bundle is made of, before it is packed."""
+
+    name: str
+    version: str
+    model: bytes
+    tokenizer: Path
+    vocabulary: Vocabulary
+    max_tokens: int
+    transitions: list[list[float]] | None = None
+    calibration: Calibration = field(default_factory=Calibration)
+    quantisation: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def pack(contents: Contents, out: Path) -> Bundle:
+    """Writes model, tokenizer and manifest, and loads them back the way the runtime does."""
+    if out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    (out / MODEL).write_bytes(contents.model)
+    (out / TOKENIZER).write_text(plain_tokenizer(contents.tokenizer), encoding="utf-8")
+    write_manifest(contents, out)
+    return load_bundle(out)
+
+
+def add_golden(contents: Contents, out: Path, examples: Sequence[Example]) -> Bundle:
+    """Writes what the packed bundle says of a few messages, and lists it in the manifest."""
+    chosen = golden_choice(examples)
+    predictions = load_specialist(load_bundle(out), threads=1).predict([e.text for e in chosen])
+    lines = [
+        json.dumps(as_golden(example.text, prediction), ensure_ascii=False)
+        for example, prediction in zip(chosen, predictions, strict=True)
+    ]
+    (out / GOLDEN).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_manifest(contents, out)
+    return load_bundle(out)
+
+
+def write_manifest(contents: Contents, out: Path) -> None:
+    """Writes ``bundle.json`` over every other file of the folder."""
+    names = (MODEL, TOKENIZER, GOLDEN, CARD)
+    files = {name: _entry(out / name) for name in names if (out / name).is_file()}
+    plain = manifest(contents, files).model_dump(mode="json")
+    text = json.dumps(plain, indent=1, ensure_ascii=False)
+    (out / MANIFEST).write_text(_compact_rows(text) + "\n", encoding="utf-8")
+
+
+def manifest(contents: Contents, files: dict[str, FileEntry]) -> Manifest:
+    """The manifest of ``contents``; without files, one that only serves to decode."""
+    nothing = FileEntry(sha256="0" * 64, size_bytes=0)
+    return Manifest(
+        format=1,
+        name=contents.name,
+        version=contents.version,
+        kind="encoder",
+        routes=contents.vocabulary.routes,
+        out_of_scope=contents.vocabulary.out_of_scope,
+        labels=contents.vocabulary.labels,
+        transitions=contents.transitions,
+        calibration=contents.calibration,
+        max_tokens=contents.max_tokens,
+        quantisation=contents.quantisation,
+        licence="Apache-2.0",
+        provenance=contents.provenance,
+        files=files or {MODEL: nothing, TOKENIZER: nothing},
+    )
+
+
+def golden_choice(examples: Sequence[Example]) -> list[Example]:
+    """A few messages of every route, from the shortest to the longest of it."""
+    routes = sorted({example.route for example in examples})
+    each = -(-GOLDEN_MESSAGES // len(routes))
+    columns = []
+    for route in routes:
+        group = sorted((e for e in examples if e.route == route), key=lambda e: len(e.text))
+        step = max(1, len(group) // each)
+        columns.append(group[::step][:each])
+    rounds = [column[i] for i in range(each) for column in columns if i < len(column)]
+    return rounds[:GOLDEN_MESSAGES]
+
+
+def as_golden(text: str, prediction: Prediction) -> dict[str, object]:
+    """One line of ``golden.jsonl``."""
+    route = prediction.route
+    return {
+        "text": text,
+        "route": route
+        and {"label": route.label, "confidence": route.confidence, "abstained": route.abstained},
+        "entities": [
+            {"label": e.label, "start": e.start, "end": e.end} for e in prediction.entities
+        ],
+    }
+
+
+def plain_tokenizer(path: Path) -> str:
+    """The tokenizer's JSON without padding and truncation: the runtime sets its own window."""
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    tokenizer["padding"] = tokenizer["truncation"] = None
+    return json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
+
+
+def _entry(path: Path) -> FileEntry:
+    content = path.read_bytes()
+    return FileEntry(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+
+
+def _compact_rows(text: str) -> str:
+    """Puts innermost lists of numbers on one line each."""
+    lines, row = [], None
+    for line in text.splitlines():
+        bare = line.strip()
+        if row is not None:
+            row += bare if bare.startswith("]") else bare + " "
+            if bare.startswith("]"):
+                lines.append(row.replace(" ]", "]"))
+                row = None
+        elif bare == "[":
+            row = line
+        else:
+            lines.append(line)
+    return "\n".join(lines)
