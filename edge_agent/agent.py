@@ -8,16 +8,10 @@ signals into the inbox.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-
 from edge_agent import __version__
 from edge_agent.acks import AckLedger, Entry
 from edge_agent.batching import Batcher
 from edge_agent.config import Config
-from edge_agent.crashes import CrashRecord
 from edge_agent.errors import BrokerUnavailable, SetupError
 from edge_agent.intake import messages_of
 from edge_agent.log import LOGGER
@@ -27,20 +21,8 @@ from edge_agent.results import Results
 from edge_agent.runner import Runner
 from edge_agent.session import SessionKeeper
 from edge_agent.specialists import EncoderSpecialist
-from edge_agent.systemd import Notifier, watchdog_interval_s
-from edge_agent.transport.base import (
-    Arrived,
-    Crashed,
-    Delivered,
-    Inbox,
-    LossyArrived,
-    SessionEnded,
-    SessionStarted,
-    Signal,
-    Stop,
-    Subscribed,
-    Transport,
-)
+from edge_agent.surroundings import Surroundings
+from edge_agent.transport import base
 from edge_agent.types import Delivery, JsonObject, Message, Operation, Timing
 from edge_agent.wire.inbound import Identity, Rejection
 from edge_agent.wire.outbound import Writer, iso_time, model_data, state_data
@@ -53,24 +35,6 @@ NO_MATCHING_SUBSCRIBERS = 0x10
 FAILURE = 0x80
 
 
-@dataclass(frozen=True)
-class Clock:
-    """Seconds: ``monotonic`` for waiting, ``unix`` for people."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    unix: Callable[[], float] = time.time
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What the agent stands on besides configuration, model and broker."""
-
-    state_dir: Path
-    crashes: CrashRecord
-    notifier: Notifier
-    clock: Clock = Clock()
-
-
 class Agent:
     """See the module. ``run`` returns after a clean stop and raises on everything else."""
 
@@ -78,11 +42,11 @@ class Agent:
         self,
         config: Config,
         specialist: EncoderSpecialist,
-        transport: Transport,
+        transport: base.Transport,
         surroundings: Surroundings,
     ) -> None:
         self.config = config
-        self.inbox = Inbox(config.limits.max_lossy_messages)
+        self.inbox = base.Inbox(config.limits.max_lossy_messages)
         self._card = specialist.card
         self._runner = Runner(specialist, surroundings.crashes, config.limits.deadline_s)
         self._transport = transport
@@ -101,12 +65,12 @@ class Agent:
         self._writer = Writer(config.prefix, self._card, output.text, output.dead_letter_payload)
         self._results = Results(self._writer, self._outbox, self._metrics)
         self._identity = Identity(config.client_id)
-        self._session: SessionStarted | None = None
+        self._session: base.SessionStarted | None = None
         self._ready = False
         self._stop_by_s: float | None = None
         self._said_stopped = False
         self._next_health_s = 0.0
-        self._watchdog_s = watchdog_interval_s()
+        self._watchdog_s = surroundings.watchdog_s
         self._next_watchdog_s = 0.0
         self._log = LOGGER("edge_agent")
 
@@ -132,24 +96,23 @@ class Agent:
             self._handle(signal)
             signal = self.inbox.get(0)
 
-    def _handle(self, signal: Signal) -> None:
+    def _handle(self, signal: base.Signal) -> None:
+        """``LossyArrived`` only wakes the loop: the next batch takes what fits."""
         match signal:
-            case Arrived(delivery):
+            case base.Arrived(delivery):
                 self._arrived(delivery)
-            case Delivered():
+            case base.Delivered():
                 self._delivered(signal)
-            case SessionStarted():
+            case base.SessionStarted():
                 self._session_started(signal)
-            case Subscribed():
+            case base.Subscribed():
                 self._subscribed(signal)
-            case SessionEnded():
+            case base.SessionEnded():
                 self._session_ended(signal)
-            case Crashed(error):
+            case base.Crashed(error):
                 raise error
-            case Stop(reason):
+            case base.Stop(reason):
                 self._begin_stop(reason)
-            case LossyArrived():
-                pass  # the next batch takes them
 
     def _arrived(self, delivery: Delivery) -> None:
         if self._stop_by_s is not None:
@@ -172,7 +135,7 @@ class Agent:
             else:
                 self._batcher.add((part, entry), len(part.text), self._now_s)
 
-    def _delivered(self, signal: Delivered) -> None:
+    def _delivered(self, signal: base.Delivered) -> None:
         if self._session is None or signal.epoch != self._session.epoch:
             return
         publication = self._outbox.in_flight(signal.mid)
@@ -189,7 +152,7 @@ class Agent:
 
     # sessions
 
-    def _session_started(self, signal: SessionStarted) -> None:
+    def _session_started(self, signal: base.SessionStarted) -> None:
         self._session = signal
         self._ledger.session_started(resumed=signal.resumed)
         self._results.max_packet_bytes = signal.max_packet_bytes
@@ -198,30 +161,18 @@ class Agent:
         self._outbox.add_first(self._writer.state(birth))
         self._identity = self._keeper.begin(signal, self._transport)
         self._metrics.count("connects")
-        self._log.info(
-            "connected",
-            broker=f"{self.config.mqtt.host}:{self.config.mqtt.port}",
-            mqtt=signal.protocol,
-            session="resumed" if signal.resumed else "new",
-        )
 
-    def _subscribed(self, signal: Subscribed) -> None:
+    def _subscribed(self, signal: base.Subscribed) -> None:
         self._keeper.check_subscribed(signal)
         self._become_ready("subscribed")
 
-    def _session_ended(self, signal: SessionEnded) -> None:
+    def _session_ended(self, signal: base.SessionEnded) -> None:
         self._session = None
         if isinstance(signal.error, SetupError):
             raise signal.error
         if signal.error is not None:
             self._metrics.count("disconnects")
-            wait = f"{signal.retry_in_s:.1f}"
-            self._log.warning(
-                "not connected",
-                problem=signal.error.problem,
-                fix=signal.error.fix,
-                retry_in_s=wait,
-            )
+            self._log.warning("not connected", **signal.error.fields, retry_in_s=signal.retry_in_s)
             self._become_ready("waiting for the broker")
 
     def _become_ready(self, status: str) -> None:
@@ -236,7 +187,8 @@ class Agent:
 
     def _work(self) -> None:
         self._take_lossy()
-        if not self._may_work() or self._batcher.due_in_s(self._now_s) != 0:
+        due = self._stop_by_s is not None or self._batcher.due_in_s(self._now_s) == 0
+        if not (due and self._may_work()):
             return
         batch = dict(self._batcher.take())
         for message, entry in list(batch.items()):
@@ -261,13 +213,12 @@ class Agent:
             self._arrived(self.inbox.lossy.popleft())
 
     def _acknowledge(self) -> None:
-        if self._session is not None:
-            for delivery in self._ledger.release():
-                self._transport.ack(delivery)
+        for delivery in self._ledger.release() if self._session else ():
+            self._transport.ack(delivery)
 
     def _send(self) -> None:
-        if self._session is not None:
-            self._outbox.send(self._transport.publish, self._now_s)
+        if session := self._session:
+            self._outbox.send(lambda p: self._transport.publish(p, session.epoch), self._now_s)
 
     # time
 

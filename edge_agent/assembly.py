@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from edge_agent.agent import Agent, Surroundings
+from edge_agent.agent import Agent
 from edge_agent.bundle import load_bundle
-from edge_agent.config import Config, default_bundle
+from edge_agent.config import Config
 from edge_agent.crashes import CrashRecord
+from edge_agent.settings import default_bundle
 from edge_agent.specialists import load_specialist
 from edge_agent.state import default_runtime_dir, default_state_dir
-from edge_agent.systemd import Notifier
+from edge_agent.surroundings import Surroundings
+from edge_agent.systemd import Notifier, watchdog_interval_s
 from edge_agent.transport.address import BrokerAddress
 from edge_agent.transport.base import LastWill
 from edge_agent.transport.paho import PahoTransport
@@ -25,6 +27,7 @@ def assemble(config: Config) -> Agent:
         state_dir=config.paths.state_dir or default_state_dir() / config.client_id,
         crashes=CrashRecord(runtime_dir),
         notifier=Notifier(),
+        watchdog_s=watchdog_interval_s(),
     )
     return Agent(config, specialist, PahoTransport(broker_address(config)), surroundings)
 

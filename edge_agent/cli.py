@@ -13,8 +13,9 @@ from pathlib import Path
 
 from edge_agent import __version__
 from edge_agent.bundle import load_bundle
-from edge_agent.config import Config, default_bundle, load_config
+from edge_agent.config import Config
 from edge_agent.errors import EXIT_SETUP, AgentError
+from edge_agent.settings import default_bundle, load_config
 from edge_agent.wire.schema import DOCUMENTS, json_schema
 
 INFER_BATCH_LINES = 16

@@ -31,6 +31,11 @@ class AgentError(Exception):
         self.problem = problem
         self.fix = fix
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """For the log."""
+        return {"problem": self.problem, "fix": self.fix}
+
 
 class SetupError(AgentError):
     """A person must act."""

@@ -43,13 +43,8 @@ class Results:
         """An error reply or a dead letter; the log names the topic, never the payload."""
         error = rejected.error
         self.metrics.count(f"rejected_{error.code}")
-        LOGGER("edge_agent").warning(
-            "rejected",
-            code=error.code,
-            topic=rejected.delivery.topic,
-            problem=error.problem,
-            fix=error.fix,
-        )
+        topic = rejected.delivery.topic
+        LOGGER("edge_agent").warning("rejected", code=error.code, topic=topic, **error.fields)
         self.outbox.add(self.writer.rejection(rejected), entry)
 
     def _add(self, publication: Publication, message: Message, entry: Entry) -> None:

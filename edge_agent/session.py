@@ -32,6 +32,12 @@ class SessionKeeper:
             wanted = set(self.config.filters)
             transport.unsubscribe(tuple(name for name in kept.filters if name not in wanted))
         transport.subscribe(self.config.filters)
+        LOGGER("edge_agent").info(
+            "connected",
+            broker=f"{self.config.mqtt.host}:{self.config.mqtt.port}",
+            mqtt=signal.protocol,
+            session="resumed" if signal.resumed else "new",
+        )
         if signal.resumed:
             name = kept.name if kept else self.config.client_id
         else:

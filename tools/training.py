@@ -38,6 +38,7 @@ class Recipe:
     tag_weight: float = 1.0
     token_weight: float = 0.5
     smoothing: float = 0.05
+    learn_words: bool = False
 
 
 class Trainer:
@@ -49,7 +50,7 @@ class Trainer:
         self.recipe = recipe
         self.average = copy.deepcopy(encoder).eval()
         self.fixed = forbidden(encoder.shape.tags)
-        encoder.words.weight.requires_grad_(False)
+        encoder.words.weight.requires_grad_(recipe.learn_words)
         self.optimiser = torch.optim.AdamW(_groups(encoder, recipe), fused=True)
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
 

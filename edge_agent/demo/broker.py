@@ -35,11 +35,12 @@ def start_broker(children: Children, folder: Path) -> DemoBroker:
     """Starts one; DemoError when there is none, or it does not come up."""
     mosquitto = find_mosquitto()
     for attempt in range(ATTEMPTS):
-        broker = DemoBroker(*_kind(mosquitto), free_port(), "5" if mosquitto else "3.1.1")
+        broker = DemoBroker(_name(mosquitto), free_port(), "5" if mosquitto else "3.1.1")
         log = folder / f"broker{attempt}.log"
         child = children.start(broker.name, _command(mosquitto, broker.port, folder), log)
         if _wait_ready(child, broker.port):
             return broker
+        children.drop(child)
     raise DemoError(
         f"{broker.name} did not start: {child.output}", "run it by hand to see what it lacks"
     )
@@ -58,13 +59,13 @@ def free_port() -> int:
         return port
 
 
-def _kind(mosquitto: str | None) -> tuple[str]:
+def _name(mosquitto: str | None) -> str:
     if mosquitto:
         shown = subprocess.run([mosquitto, "-h"], capture_output=True, text=True, check=False)
         version = re.search(r"version ([0-9.]+)", shown.stdout)
-        return (f"Mosquitto {version[1]}" if version else "Mosquitto",)
+        return f"Mosquitto {version[1]}" if version else "Mosquitto"
     if importlib.util.find_spec("amqtt"):
-        return ("amqtt",)
+        return "amqtt"
     raise DemoError(
         "the demo needs an MQTT broker, and neither Mosquitto nor amqtt is installed",
         "run `sudo apt-get install mosquitto`, or `pip install 'edge-agent[demo]'`",

@@ -78,6 +78,11 @@ class Children:
         self._children.append(child)
         return child
 
+    def drop(self, child: Child) -> None:
+        """Ends one that is no longer wanted."""
+        self._children.remove(child)
+        child.stop()
+
     def check(self) -> None:
         """DemoError when one of them has ended."""
         for child in self._children:

@@ -6,8 +6,12 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_agent.errors import BrokerRefused, BrokerUnavailable, ConfigError
+from edge_agent.errors import AgentError, BrokerRefused, BrokerUnavailable, ConfigError
 from edge_agent.transport.base import LastWill
+
+PERSON_MUST_ACT = {0x85, 0x86, 0x87, 0x8A, 0x8C}
+"""CONNACK: client id, credentials, not authorized, banned, authentication method."""
+TAKEN_OVER = 0x8E
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,11 @@ def tls_context(address: BrokerAddress) -> ssl.SSLContext:
 
 def unreachable(address: BrokerAddress, reason: str) -> BrokerUnavailable:
     """No connection, for this reason."""
+    tls = "its TLS and client certificate settings" if address.tls else "whether it wants TLS"
     return BrokerUnavailable(
         f"broker {address}: {reason}",
-        f"check that the broker runs and `nc -vz {address.host} {address.port}` reaches it",
+        f"check that the broker runs, that `nc -vz {address.host} {address.port}` reaches it, "
+        f"and {tls}",
     )
 
 
@@ -78,4 +84,32 @@ def certificate_refused(address: BrokerAddress, error: ssl.SSLError) -> BrokerRe
     return BrokerRefused(
         f"broker {address}: its certificate is not trusted: {error}",
         "set mqtt.tls.ca_file to the CA that signed it, and mqtt.host to a name in it",
+    )
+
+
+def connack_refusal(address: BrokerAddress, reason: int, text: str) -> AgentError:
+    """A CONNACK that says no: for good, or for now."""
+    if reason not in PERSON_MUST_ACT:
+        return unreachable(address, f"it refused the connection: {text}")
+    return BrokerRefused(
+        f"broker {address} refused client {address.client_id!r} "
+        f"(user {address.username!r}): {text}",
+        "correct mqtt.username, mqtt.password_file and mqtt.client_id, "
+        "or the broker's password file",
+    )
+
+
+def said_goodbye(address: BrokerAddress, reason: int, text: str) -> BrokerUnavailable:
+    """A DISCONNECT from the broker."""
+    fix = "see the broker's log"
+    if reason == TAKEN_OVER:
+        fix = f"stop the other client named {address.client_id}, or set mqtt.client_id"
+    return BrokerUnavailable(f"broker {address} said goodbye: {text}", fix)
+
+
+def overrun(address: BrokerAddress, held_bytes: int) -> BrokerUnavailable:
+    """The broker sent more than the window we announced."""
+    return BrokerUnavailable(
+        f"broker {address} sent {held_bytes} bytes we could not yet acknowledge",
+        "raise limits.max_unacked_bytes, or lower the broker's max_inflight_bytes",
     )

@@ -133,8 +133,8 @@ class Transport(Protocol):
     def start(self, inbox: Inbox) -> None:
         """Begins to connect, and keeps at it. Signals go into the inbox."""
 
-    def publish(self, publication: Publication) -> int | None:
-        """Sends at QoS 1; the packet identifier, or None when there is no connection."""
+    def publish(self, publication: Publication, epoch: int) -> int | None:
+        """Sends at QoS 1 on that connection; the packet identifier, or None when it is over."""
 
     def ack(self, delivery: Delivery) -> None:
         """Sends the PUBACK of a delivery of the current epoch; drops it otherwise."""

@@ -8,7 +8,6 @@ writes to the socket: two writers could swap packets.
 from __future__ import annotations
 
 import itertools
-import random
 import socket
 import ssl
 import threading
@@ -22,11 +21,14 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edge_agent.errors import AgentError, BrokerRefused, BrokerUnavailable, SetupError
+from edge_agent.errors import AgentError, SetupError
 from edge_agent.transport.address import (
     BrokerAddress,
     certificate_refused,
+    connack_refusal,
+    overrun,
     read_password,
+    said_goodbye,
     tls_context,
     unreachable,
 )
@@ -39,19 +41,12 @@ from edge_agent.transport.base import (
     SessionStarted,
     Subscribed,
 )
+from edge_agent.transport.retry import Retry
 from edge_agent.types import Delivery, Publication
 
 LOOP_WAIT_S = 1.0
-FIRST_RETRY_S = 0.5
 NO_LIMIT = 65535
-DOUBTS = 2
-WINDOW_3_1_1 = 20
-"""MQTT 3.1.1 cannot announce a window; this is Mosquitto's default and a modest guess elsewhere."""
-
 UNSUPPORTED_VERSION = 0x84
-PERSON_MUST_ACT = {0x85, 0x86, 0x87, 0x8A, 0x8C}
-"""CONNACK: client id, credentials, not authorized, banned, authentication method."""
-TAKEN_OVER = 0x8E
 
 
 class PahoTransport:
@@ -59,22 +54,21 @@ class PahoTransport:
 
     def __init__(self, address: BrokerAddress) -> None:
         self._address = address
-        self._protocol = "5" if address.protocol == "auto" else address.protocol
         self._connection: _Connection | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._inbox = Inbox(1)
-        self._doubts = 0
 
     def start(self, inbox: Inbox) -> None:
         """Begins to connect, and keeps at it."""
         self._inbox = inbox
         self._thread.start()
 
-    def publish(self, publication: Publication) -> int | None:
-        """Queues a PUBLISH at QoS 1 for the network thread."""
+    def publish(self, publication: Publication, epoch: int) -> int | None:
+        """Queues a PUBLISH at QoS 1 for the network thread, unless that connection is over."""
         connection = self._connection
-        return connection.publish(publication) if connection else None
+        current = connection is not None and connection.epoch == epoch
+        return connection.publish(publication) if connection and current else None
 
     def ack(self, delivery: Delivery) -> None:
         """Sends the PUBACK, unless the delivery is of an earlier connection."""
@@ -113,32 +107,21 @@ class PahoTransport:
             self._inbox.put(Crashed(bug))
 
     def _keep_connected(self) -> None:
-        failures = 0
+        retry = Retry(self._address.protocol, self._address.max_reconnect_wait_s)
         for epoch in itertools.count(1):
-            connection = _Connection(self._address, self._protocol, epoch, self._inbox)
+            connection = _Connection(self._address, retry.protocol, epoch, self._inbox)
             self._connection = connection
             error = connection.serve(self._stopping)
             self._connection = None
-            failures = 1 if connection.accepted else failures + 1
-            self._choose_protocol(connection)
-            wait_s = 0.0 if error is None else self._jittered_wait_s(failures)
+            retry.ended(
+                accepted=connection.accepted,
+                version_refused=connection.version_refused,
+                hung_up=connection.hung_up,
+            )
+            wait_s = 0.0 if error is None else retry.wait_s()
             self._inbox.put(SessionEnded(epoch, error, wait_s))
             if isinstance(error, SetupError) or self._stopping.wait(wait_s):
                 return
-
-    def _jittered_wait_s(self, failures: int) -> float:
-        ceiling_s = min(self._address.max_reconnect_wait_s, FIRST_RETRY_S * 2 ** min(failures, 16))
-        return random.uniform(ceiling_s / 2, ceiling_s)  # noqa: S311 - jitter, not secrecy
-
-    def _choose_protocol(self, ended: _Connection) -> None:
-        """MQTT 5 first; 3.1.1 when version 5 is refused, or hung up on twice in a row."""
-        self._doubts = self._doubts + 1 if ended.hung_up else 0
-        if self._address.protocol != "auto":
-            return
-        if self._protocol == "5" and (ended.version_refused or self._doubts == DOUBTS):
-            self._protocol = "3.1.1"
-        elif self._protocol == "3.1.1":
-            self._protocol = "5"
 
 
 class _Connection:
@@ -182,9 +165,8 @@ class _Connection:
             properties = _content_type(PacketTypes.PUBLISH, publication.content_type)
             if publication.correlation_data is not None:
                 properties.CorrelationData = publication.correlation_data
-        info = self.client.publish(
-            publication.topic, publication.payload, 1, publication.retain, properties
-        )
+        topic, payload = publication.topic, publication.payload
+        info = self.client.publish(topic, payload, 1, publication.retain, properties)
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def ack(self, delivery: Delivery) -> None:
@@ -223,7 +205,8 @@ class _Connection:
         if stopping.is_set():
             return None
         self.hung_up = not self.accepted and self._error is None
-        return self._error or unreachable(self._address, "the connection broke")
+        reason = "it hung up before CONNACK" if self.hung_up else "the connection broke"
+        return self._error or unreachable(self._address, reason)
 
     def _connect(self) -> None:
         address, version_5 = self._address, self._protocol == "5"
@@ -242,48 +225,27 @@ class _Connection:
             properties=_connect_properties(address) if version_5 else None,
         )
 
-    def _on_connect(
-        self,
-        _client: mqtt.Client,
-        _userdata: object,
-        flags: mqtt.ConnectFlags,
-        reason: ReasonCode,
-        properties: Properties | None,
-    ) -> None:
+    def _on_connect(self, _c: Any, _u: Any, flags: Any, reason: ReasonCode, granted: Any) -> None:
         if reason.is_failure:
-            self._error = self._connack_error(reason)
+            self.version_refused = reason.value == UNSUPPORTED_VERSION
+            self._error = connack_refusal(self._address, reason.value, str(reason))
             return
         self.accepted = True
-        window = getattr(properties, "ReceiveMaximum", NO_LIMIT)
         self._inbox.put(
             SessionStarted(
-                epoch=self.epoch,
-                resumed=flags.session_present,
-                protocol=self._protocol,
-                receive_maximum=window if self._protocol == "5" else WINDOW_3_1_1,
-                max_packet_bytes=getattr(properties, "MaximumPacketSize", None),
+                self.epoch,
+                flags.session_present,
+                self._protocol,
+                getattr(granted, "ReceiveMaximum", NO_LIMIT),
+                getattr(granted, "MaximumPacketSize", None),
             )
         )
 
-    def _on_disconnect(
-        self,
-        _client: mqtt.Client,
-        _userdata: object,
-        flags: mqtt.DisconnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
+    def _on_disconnect(self, _c: Any, _u: Any, flags: Any, reason: ReasonCode, _p: Any) -> None:
         if self._error is None and flags.is_disconnect_packet_from_server:
-            fix = "see the broker's log"
-            if reason.value == TAKEN_OVER:
-                fix = (
-                    f"stop the other client named {self._address.client_id}, or set mqtt.client_id"
-                )
-            self._error = BrokerUnavailable(f"broker {self._address} said goodbye: {reason}", fix)
+            self._error = said_goodbye(self._address, reason.value, str(reason))
 
-    def _on_message(
-        self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage
-    ) -> None:
+    def _on_message(self, _c: Any, _u: Any, message: mqtt.MQTTMessage) -> None:
         properties = message.properties
         delivery = Delivery(
             topic=message.topic,
@@ -309,48 +271,18 @@ class _Connection:
         with self._held_lock:
             self._held_bytes += len(delivery.payload)
             held_bytes = self._held_bytes
-        if held_bytes <= self._address.max_packet_bytes:
+        alone = held_bytes == len(delivery.payload)
+        if alone or held_bytes <= self._address.max_packet_bytes:
             return True
-        self.close(
-            BrokerUnavailable(
-                f"broker {self._address} sent {held_bytes} bytes we could not yet acknowledge",
-                "raise limits.max_unacked_bytes, or lower the broker's max_inflight_bytes",
-            )
-        )
+        self.close(overrun(self._address, held_bytes))
         return False
 
-    def _on_publish(
-        self,
-        _client: mqtt.Client,
-        _userdata: object,
-        mid: int,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
+    def _on_publish(self, _c: Any, _u: Any, mid: int, reason: ReasonCode, _p: Any) -> None:
         self._inbox.put(Delivered(self.epoch, mid, reason.value, str(reason)))
 
-    def _on_subscribe(
-        self,
-        _client: mqtt.Client,
-        _userdata: object,
-        _mid: int,
-        reasons: list[ReasonCode],
-        _properties: Properties | None,
-    ) -> None:
+    def _on_subscribe(self, _c: Any, _u: Any, _m: int, reasons: list[ReasonCode], _p: Any) -> None:
         refusals = tuple(str(reason) if reason.is_failure else None for reason in reasons)
         self._inbox.put(Subscribed(self.epoch, refusals))
-
-    def _connack_error(self, reason: ReasonCode) -> AgentError:
-        if reason.value == UNSUPPORTED_VERSION:
-            self.version_refused = True
-        elif reason.value in PERSON_MUST_ACT:
-            return BrokerRefused(
-                f"broker {self._address} refused client {self._address.client_id!r} "
-                f"(user {self._address.username!r}): {reason}",
-                "correct mqtt.username, mqtt.password_file and mqtt.client_id, "
-                "or the broker's password file",
-            )
-        return unreachable(self._address, f"it refused the connection: {reason}")
 
 
 def _connect_properties(address: BrokerAddress) -> Properties:
@@ -367,7 +299,7 @@ def _content_type(packet: int, content_type: str) -> Properties:
     return properties
 
 
-def _no_delay(_client: mqtt.Client, _userdata: object, sock: Any) -> None:
+def _no_delay(_c: Any, _u: Any, sock: Any) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 

@@ -15,6 +15,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+MAX_BACKLOG = 10_000
+"""paho keeps unacknowledged publishes by packet identifier, of which there are 65535."""
+
 
 @dataclass(frozen=True)
 class Received:
@@ -106,17 +109,14 @@ class MqttClient:
         return self._reasons.get(info.mid, "Success")
 
     def send(self, topic: str, payload: bytes | str, **more: Any) -> mqtt.MQTTMessageInfo:
-        """Publishes without waiting; paho keeps it until it is acknowledged."""
+        """Publishes without waiting for the PUBACK, unless too many are without one."""
+        while len(self._client._out_messages) >= MAX_BACKLOG:
+            time.sleep(0.001)
         qos, retain = more.pop("qos", 1), more.pop("retain", False)
         properties = Properties(PacketTypes.PUBLISH)
         for name, value in more.items():
             setattr(properties, name, value)
         return self._client.publish(topic, payload, qos, retain, properties)
-
-    @property
-    def unacknowledged(self) -> int:
-        """How many publishes wait for their PUBACK."""
-        return len(self._client._out_messages)
 
     @property
     def received(self) -> list[Received]:

@@ -1,0 +1,119 @@
+"""Reads the configuration: one TOML file, then environment, then flags; all problems at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsConfigDict, SettingsError
+
+from edge_agent.config import ENV_PREFIX, Config
+from edge_agent.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    from tomllib import TOMLDecodeError
+else:
+    from tomli import TOMLDecodeError
+
+DEFAULT_CONFIG = Path("/etc/edge-agent/edge-agent.toml")
+BUNDLE = Path("models/gateway-default")
+
+
+def load_config(path: Path | None, flags: list[str]) -> Config:
+    """Reads file, environment and flags. ConfigError names every problem by its key path."""
+    chosen = path or DEFAULT_CONFIG
+    if not chosen.is_file():
+        raise ConfigError(
+            f"configuration {chosen}: no such file",
+            "pass --config FILE, or start from the commented config/edge-agent.toml",
+        )
+    _refuse_unknown_variables()
+    chosen = chosen.absolute()
+
+    class FromFile(Config):
+        model_config = SettingsConfigDict(toml_file=chosen)
+
+    try:
+        config = FromFile(_cli_parse_args=flags or None)
+    except ValidationError as error:
+        problems = "; ".join(_problem(item) for item in error.errors())
+        raise ConfigError(f"configuration {chosen}: {problems}", f"edit {chosen}") from error
+    except TOMLDecodeError as error:
+        raise ConfigError(
+            f"configuration {chosen}: {error}", f"mend the TOML in {chosen}"
+        ) from error
+    except (SettingsError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"configuration {chosen}: {error}", "see `edge-agent run --help` and the sample file"
+        ) from error
+    return _anchored(config, chosen.parent)
+
+
+def _refuse_unknown_variables() -> None:
+    known = {f"{ENV_PREFIX}{name}".upper() for name in Config.model_fields}
+    for variable in os.environ:
+        section = "__".join(variable.upper().split("__")[:2])
+        if variable.upper().startswith(ENV_PREFIX) and section not in known:
+            raise ConfigError(
+                f"environment variable {variable}: no such setting{_suggest(section, known)}",
+                f"unset {variable}, or correct its name",
+            )
+
+
+def _problem(item: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] != "extra_forbidden":
+        return f"{where}: {item['msg']}" if where else item["msg"]
+    known = _keys_at(item["loc"][:-1])
+    return f"{where}: unknown key{_suggest(str(item['loc'][-1]), known)}"
+
+
+def _keys_at(path: tuple[int | str, ...]) -> set[str]:
+    model: type[BaseModel] = Config
+    for part in path:
+        if isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            nested = [annotation, *get_args(annotation)]
+            model = next(t for t in nested if isinstance(t, type) and issubclass(t, BaseModel))
+    return set(model.model_fields)
+
+
+def _suggest(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(sorted(known))}"
+
+
+def _anchored(config: Config, folder: Path) -> Config:
+    """Relative paths in the file are meant from the file's folder; ``$NAME`` is expanded."""
+
+    def anchor(value: Any) -> Any:
+        if isinstance(value, Path):
+            return folder / Path(os.path.expandvars(value)).expanduser()
+        if isinstance(value, BaseModel):
+            changed = {name: anchor(getattr(value, name)) for name in type(value).model_fields}
+            return value.model_copy(update=changed)
+        return value
+
+    anchored: Config = anchor(config)
+    return anchored
+
+
+def default_bundle() -> Path:
+    """The bundle that came with this installation. ConfigError when it did not."""
+    places = (
+        Path(__file__).parent.parent / BUNDLE,
+        Path(sys.prefix) / "share/edge-agent" / BUNDLE,
+        Path("/usr/share/edge-agent") / BUNDLE,
+    )
+    for place in places:
+        if place.is_dir():
+            return place
+    raise ConfigError(
+        f"no default bundle in {', '.join(str(place) for place in places)}",
+        "set model.bundle, or pass --bundle DIR",
+    )
