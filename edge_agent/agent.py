@@ -209,7 +209,8 @@ class Agent:
 
     def _take_lossy(self) -> None:
         """QoS 0 fills what room the batch has; the rest waits where the newest win."""
-        while self.inbox.lossy and len(self._batcher) < self.config.batch.max_messages:
+        limit = self.config.batch.max_messages
+        while self.inbox.lossy and self._may_work() and len(self._batcher) < limit:
             self._arrived(self.inbox.lossy.popleft())
 
     def _acknowledge(self) -> None:
@@ -232,10 +233,10 @@ class Agent:
             waits.append(0.0)
         if self._watchdog_s is not None:
             waits.append(self._next_watchdog_s - self._now_s)
-        if self._session is not None:
-            waits.append(self._next_health_s - self._now_s)
         if self._stop_by_s is not None:
             waits.append(self._stop_by_s - self._now_s)
+        elif self._session is not None:
+            waits.append(self._next_health_s - self._now_s)
         return max(0.0, min(waits))
 
     def _keep_time(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_agent.acks import Entry
 from edge_agent.errors import OversizedMessage, RejectedMessage
@@ -45,18 +45,34 @@ class Results:
         self.metrics.count(f"rejected_{error.code}")
         topic = rejected.delivery.topic
         LOGGER("edge_agent").warning("rejected", code=error.code, topic=topic, **error.fields)
-        self.outbox.add(self.writer.rejection(rejected), entry)
+        self.outbox.add(self._fitting(rejected), entry)
+
+    def _fitting(self, rejected: Rejection) -> Publication:
+        """As asked for, or else the bare dead letter, which fits wherever its message did."""
+        wanted = self.writer.rejection(rejected)
+        if self._fits(wanted):
+            return wanted
+        bare = replace(self.writer, dead_letter_payload=False)
+        return bare.rejection(replace(rejected, reply=None))
+
+    def _fits(self, publication: Publication) -> bool:
+        return self.max_packet_bytes is None or _size(publication) <= self.max_packet_bytes
 
     def _add(self, publication: Publication, message: Message, entry: Entry) -> None:
-        size = len(publication.payload) + len(publication.topic) + PACKET_OVERHEAD_BYTES
-        if self.max_packet_bytes is None or size <= self.max_packet_bytes:
+        if self._fits(publication):
             self.outbox.add(publication, entry)
             return
+        size = _size(publication)
         error = OversizedMessage(
             f"the result has {size} bytes, the broker takes {self.max_packet_bytes}",
             'raise max_packet_size in the broker, or set output.text = "digest"',
         )
         self.reject(_rejection(message, error), entry)
+
+
+def _size(publication: Publication) -> int:
+    parts = (publication.payload, publication.topic.encode(), publication.correlation_data or b"")
+    return sum(len(part) for part in parts) + PACKET_OVERHEAD_BYTES
 
 
 def _rejection(message: Message, error: RejectedMessage) -> Rejection:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 MAX_TOPIC_BYTES = 65535
+MAX_LEVELS = 128
+"""Brokers hang up on whoever publishes to a deeper topic: Mosquitto beyond 201, EMQX beyond 128."""
 
 
 def is_topic(name: str) -> bool:
-    """Whether one can publish to it: not empty, no wildcard, no NUL, not too long."""
-    encodable = name.encode("utf-8", "replace")
-    return 0 < len(encodable) <= MAX_TOPIC_BYTES and not set(name) & {"+", "#", "\0"}
+    """Whether one can publish to it: not empty, no wildcard, not too long or deep, clean UTF-8."""
+    size = len(name.encode("utf-8", "replace"))
+    return (
+        0 < size <= MAX_TOPIC_BYTES
+        and name.count("/") < MAX_LEVELS
+        and not set(name) & {"+", "#"}
+        and not any(_malformed(character) for character in name)
+    )
 
 
 def is_filter(name: str) -> bool:
@@ -46,3 +55,13 @@ def unshared(filter_: str) -> str:
     """The filter inside ``$share/<group>/<filter>``, else the filter itself."""
     parts = filter_.split("/", 2)
     return parts[2] if len(parts) == 3 and parts[0] == "$share" else filter_
+
+
+def _malformed(character: str) -> bool:
+    """Control characters, surrogates and non-characters: brokers hang up on them (1.5.4)."""
+    code = ord(character)
+    return (
+        unicodedata.category(character) in {"Cc", "Cs"}
+        or code & 0xFFFE == 0xFFFE
+        or 0xFDD0 <= code <= 0xFDEF
+    )

@@ -89,10 +89,15 @@ def _wait_ready(child: Child, port: int) -> bool:
     """Whether it accepts connections; False when it has ended, as for a port just taken."""
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while child.exit_code is None and time.monotonic() < deadline_s:
-        try:
-            socket.create_connection((HOST, port), 1).close()
-        except OSError:
-            time.sleep(POLL_S)
-        else:
+        if _accepts(port):
             return child.exit_code is None
+        time.sleep(POLL_S)
     return False
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), 1).close()
+    except OSError:
+        return False
+    return True

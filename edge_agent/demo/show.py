@@ -33,10 +33,11 @@ from edge_agent.transport.base import (
     Stop,
 )
 from edge_agent.transport.paho import PahoTransport
-from edge_agent.types import Delivery, Publication
+from edge_agent.types import Delivery, JsonObject, Publication
 
 PREFIX = "edge/demo"
 FILTERS = (f"{PREFIX}/event/#", f"{PREFIX}/error", f"{PREFIX}/state")
+CLIENT_ID = "demo-view"
 AGENT_TIMEOUT_S = 60.0
 DRAIN_S = 5.0
 TICK_S = 0.1
@@ -76,7 +77,7 @@ def show(options: DemoOptions) -> int:
 
 def write_config(folder: Path, broker: DemoBroker, bundle: Path) -> Path:
     """The agent's configuration: only what differs from the defaults."""
-    sections = {
+    sections: dict[str, JsonObject] = {
         "[gateway]": {"id": "demo"},
         "[mqtt]": {"host": HOST, "port": broker.port, "protocol": broker.protocol},
         "[[source]]": {"filter": "site/#"},
@@ -99,6 +100,7 @@ class Demo:
         self._view = view
         self._inbox = Inbox(MAX_LOSSY_MESSAGES)
         self._tally = Tally(time.monotonic())
+        self._epoch = 0
         self._online = False
         self._stopping = False
         self._children = Children()
@@ -112,7 +114,7 @@ class Demo:
         self._children = parts.children
         broker = parts.broker
         transport = PahoTransport(
-            BrokerAddress(HOST, broker.port, "edge-agent-demo", protocol=broker.protocol)
+            BrokerAddress(HOST, broker.port, CLIENT_ID, protocol=broker.protocol)
         )
         self._transport = transport
         transport.start(self._inbox)
@@ -148,7 +150,7 @@ class Demo:
             message = site.next(datetime.now().astimezone())
             now_s = time.monotonic()
             sent = Publication(message.topic, message.payload.encode(), "text/plain")
-            if self._transport.publish(sent) is not None:
+            if self._transport.publish(sent, self._epoch) is not None:
                 self._tally.count_sent(message.topic, now_s)
             left_s = message.pause_s if end_s is None else min(message.pause_s, end_s - now_s)
             self._until(lambda: False, left_s)
@@ -174,7 +176,8 @@ class Demo:
             case Arrived(delivery):
                 self._arrived(delivery)
                 self._transport.ack(delivery)
-            case SessionStarted():
+            case SessionStarted(epoch):
+                self._epoch = epoch
                 self._transport.subscribe(FILTERS)
             case SessionEnded(_, SetupError() as error):
                 raise error

@@ -15,7 +15,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Asks for the signal, makes sure that the parent did not end before, and becomes the command."""
+    """Asks for the signal and becomes the command, unless the parent ended before."""
     parent_pid, command = int(sys.argv[1]), sys.argv[2:]
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() == parent_pid:

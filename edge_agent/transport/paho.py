@@ -155,7 +155,7 @@ class _Connection:
         self.client.on_subscribe = self._on_subscribe
         self.client.on_socket_open = _no_delay
         # With a writer registered, publish() wakes the network thread and leaves writing to it.
-        self.client.on_socket_register_write = _leave_writing_to_the_network_thread
+        self.client.on_socket_register_write = lambda *_: None
 
     # called from the agent's thread
 
@@ -271,8 +271,7 @@ class _Connection:
         with self._held_lock:
             self._held_bytes += len(delivery.payload)
             held_bytes = self._held_bytes
-        alone = held_bytes == len(delivery.payload)
-        if alone or held_bytes <= self._address.max_packet_bytes:
+        if held_bytes <= max(self._address.max_packet_bytes, len(delivery.payload)):
             return True
         self.close(overrun(self._address, held_bytes))
         return False
@@ -301,7 +300,3 @@ def _content_type(packet: int, content_type: str) -> Properties:
 
 def _no_delay(_c: Any, _u: Any, sock: Any) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _leave_writing_to_the_network_thread(*_: object) -> None:
-    """See ``PahoTransport``."""

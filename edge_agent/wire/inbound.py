@@ -145,7 +145,7 @@ def _means_json(raw: str, source: Source) -> bool:
 
 def _values(raw: str, limits: Limits) -> list[Any]:
     """The values of an array, of NDJSON, or the one value; a broken NDJSON line is an error."""
-    lines = [line for line in raw.splitlines() if line.strip()]
+    lines = [line for line in raw.split("\n") if line.strip()]
     if len(lines) > 1 and _is_ndjson(lines[0]):
         return [_load_or_error(line, limits) for line in lines]
     value = load(raw, limits.max_depth)
@@ -216,7 +216,7 @@ def _string(body: dict[str, Any], key: str) -> str | None:
 
 def _request_id(body: dict[str, Any]) -> str | int | None:
     value = body.get("id")
-    if value is not None and not isinstance(value, (str, int)):
+    if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
         raise UndecodableMessage("'id' in the request is no string or number", "send a plain id")
     return value
 

@@ -10,6 +10,7 @@ from edge_agent.errors import UndecodableMessage
 from edge_agent.types import JsonObject
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+INDEX = re.compile(r"0|[1-9][0-9]*")
 BARE = re.compile(r"[^\s=\"]+")
 
 
@@ -38,10 +39,17 @@ def point(value: Any, pointer: str) -> Any:
     for token in pointer.split("/")[1:]:
         name = token.replace("~1", "/").replace("~0", "~")
         try:
-            value = value[int(name)] if isinstance(value, list) else value[name]
+            value = value[_index(name)] if isinstance(value, list) else value[name]
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise _missing(f"field {pointer!r}", "the source's field") from error
     return value
+
+
+def _index(name: str) -> int:
+    """RFC 6901 counts from 0, without sign or leading zeros."""
+    if not INDEX.fullmatch(name):
+        raise ValueError(name)
+    return int(name)
 
 
 def fill(template: str, value: Any) -> str:

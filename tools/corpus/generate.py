@@ -13,6 +13,7 @@ from tools.corpus.annotation import Example
 from tools.corpus.pools import Pools, logged
 from tools.corpus.segments import Piece, Pieces, cut, joined
 from tools.corpus.surfaces import respelled
+from tools.corpus.telemetry import structured
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,19 @@ GENTLE = Rates(original=0.5, swap=0.0, shorten=0.05, reseparate=0.0, prefix=0.0)
 TALK = Rates(prefix=0.0, reseparate=0.05)
 BY_ROUTE = {"other": GENTLE, "question": TALK, "command": TALK}
 MAX_SWAPS = 3
+STRUCTURED_SHARE = 0.06
 
 
 def variants(examples: list[Example], epochs: int, seed: int) -> list[list[Example]]:
-    """One list an epoch, each message in it once: as written, or changed."""
+    """One list an epoch: each message once, as written or changed, then structured ones."""
     pools = Pools(examples)
     rng = Random(seed)
-    return [[vary(example, pools, rng) for example in examples] for _ in range(epochs)]
+    built = round(len(examples) * STRUCTURED_SHARE)
+    return [
+        [vary(example, pools, rng) for example in examples]
+        + [structured(rng) for _ in range(built)]
+        for _ in range(epochs)
+    ]
 
 
 def vary(example: Example, pools: Pools, rng: Random) -> Example:

@@ -1,0 +1,1 @@
+"""Unit and contract tests of the parts that need no agent process."""
