@@ -16,6 +16,7 @@ from edge_agent.bundle import load_bundle
 from edge_agent.config import Config
 from edge_agent.errors import EXIT_SETUP, AgentError
 from edge_agent.settings import default_bundle, load_config
+from edge_agent.wire.asyncapi import asyncapi
 from edge_agent.wire.schema import DOCUMENTS, json_schema
 
 INFER_BATCH_LINES = 16
@@ -87,9 +88,10 @@ def check_config(options: argparse.Namespace) -> int:
 
 
 def schema(options: argparse.Namespace) -> int:
-    """Prints JSON Schemas of what goes over the wire, and of the configuration."""
+    """Prints JSON Schemas of wire and configuration, and the AsyncAPI document."""
     documents = {name: json_schema(name) for name in DOCUMENTS}
     documents["config"] = Config.model_json_schema()
+    documents["asyncapi"] = asyncapi()
     shown = documents[options.name] if options.name else documents
     print(json.dumps(shown, indent=2, sort_keys=True))
     return 0
@@ -134,7 +136,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--bundle", type=Path, metavar="DIR", help="the bundle to use")
     command.add_argument("--threads", type=int, help="threads of the model")
     command = add("schema", schema)
-    command.add_argument("name", nargs="?", choices=[*DOCUMENTS, "config"], help="only this one")
+    names = [*DOCUMENTS, "config", "asyncapi"]
+    command.add_argument("name", nargs="?", choices=names, help="only this one")
     add("version", version)
     return parser
 

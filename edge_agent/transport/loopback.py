@@ -11,16 +11,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from edge_agent.errors import AgentError, BrokerUnavailable, SetupError
+from edge_agent.errors import AgentError, SetupError
 from edge_agent.topics import matches
-from edge_agent.transport.base import (
-    Arrived,
-    Delivered,
-    Inbox,
-    SessionEnded,
-    SessionStarted,
-    Subscribed,
-)
+from edge_agent.transport import base
 from edge_agent.types import Delivery, Publication
 
 MAX_MID = 65535
@@ -37,7 +30,6 @@ class LoopbackBroker:
     receive_maximum: int = MAX_MID
     max_packet_bytes: int | None = None
     window: int = MAX_MID
-    max_mid: int = MAX_MID
     now_s: Callable[[], float] = lambda: 0.0
     answering: bool = True
     refused_topics: dict[str, int] = field(default_factory=dict)
@@ -65,13 +57,19 @@ class LoopbackBroker:
     def flush(self) -> None:
         """Delivers what waits, as far as the client's window lets it."""
         while self.client and self._queued and len(self._unacked) < self.window:
-            self._mid = self._mid % self.max_mid + 1
+            self._mid = self._mid % MAX_MID + 1
             delivery = replace(self._queued.popleft(), mid=self._mid)
             self._unacked[self._mid] = delivery
             self.client.receive(delivery)
 
-    def accept(self, client: LoopbackTransport) -> None:
-        """The client connected: what it did not acknowledge comes again, then what waited."""
+    def accept(self, epoch: int) -> base.SessionStarted:
+        """The CONNACK."""
+        resumed, self.has_session = self.has_session, True
+        limits = self.receive_maximum, self.max_packet_bytes
+        return base.SessionStarted(epoch, resumed, "5", *limits)
+
+    def resume(self, client: LoopbackTransport) -> None:
+        """What the client did not acknowledge comes again, then what waited."""
         self.client = client
         for delivery in list(self._unacked.values()):
             client.receive(replace(delivery, dup=True))
@@ -96,7 +94,6 @@ class LoopbackBroker:
         self.filters.clear()
         self._unacked.clear()
         self._queued.clear()
-        self._mid = 0
 
 
 class LoopbackTransport:
@@ -104,11 +101,11 @@ class LoopbackTransport:
 
     def __init__(self, broker: LoopbackBroker) -> None:
         self._broker = broker
-        self._inbox = Inbox(1)
+        self._inbox = base.Inbox(1)
         self._epoch = 0
         self._outbound_mid = 0
 
-    def start(self, inbox: Inbox) -> None:
+    def start(self, inbox: base.Inbox) -> None:
         """Connects at once; refused, it tries again as often as the script refuses it."""
         self._inbox = inbox
         self._connect()
@@ -120,7 +117,7 @@ class LoopbackTransport:
         self._outbound_mid = self._outbound_mid % MAX_MID + 1
         if self._broker.answering:
             reason, name = self._broker.judge(publication)
-            self._inbox.put(Delivered(epoch, self._outbound_mid, reason, name))
+            self._inbox.put(base.Delivered(epoch, self._outbound_mid, reason, name))
         return self._outbound_mid
 
     def ack(self, delivery: Delivery) -> None:
@@ -131,9 +128,8 @@ class LoopbackTransport:
     def subscribe(self, filters: tuple[str, ...]) -> None:
         """Adds to the session what the script does not refuse."""
         refusals = tuple(self._broker.refused_filters.get(name) for name in filters)
-        granted = (name for name, no in zip(filters, refusals, strict=True) if no is None)
-        self._broker.filters.update(granted)
-        self._inbox.put(Subscribed(self._epoch, refusals))
+        self._broker.filters.update(set(filters) - self._broker.refused_filters.keys())
+        self._inbox.put(base.Subscribed(self._epoch, refusals))
 
     def unsubscribe(self, filters: tuple[str, ...]) -> None:
         """Takes filters out of the session."""
@@ -152,33 +148,20 @@ class LoopbackTransport:
 
     def receive(self, delivery: Delivery) -> None:
         """The broker delivers."""
-        self._inbox.put(
-            Arrived(replace(delivery, epoch=self._epoch, received_s=self._broker.now_s()))
-        )
+        now_s = self._broker.now_s()
+        self._inbox.put(base.Arrived(replace(delivery, epoch=self._epoch, received_s=now_s)))
 
     def _connect(self) -> None:
         broker, refusal = self._broker, None
         while not isinstance(refusal, SetupError):
             self._epoch += 1
             if not broker.refused_connects:
-                resumed, broker.has_session = broker.has_session, True
-                self._inbox.put(
-                    SessionStarted(
-                        self._epoch, resumed, "5", broker.receive_maximum, broker.max_packet_bytes
-                    )
-                )
-                broker.accept(self)
+                self._inbox.put(broker.accept(self._epoch))
+                broker.resume(self)
                 return
             refusal = broker.refused_connects.popleft()
-            self._inbox.put(SessionEnded(self._epoch, refusal))
+            self._inbox.put(base.SessionEnded(self._epoch, refusal))
 
     def _end(self, error: AgentError | None) -> None:
         self._broker.client = None
-        self._inbox.put(SessionEnded(self._epoch, error))
-
-
-def cut(broker: LoopbackBroker, transport: LoopbackTransport) -> None:
-    """The network breaks and mends."""
-    transport.reconnect(
-        BrokerUnavailable(f"the connection to {type(broker).__name__} broke", "wait")
-    )
+        self._inbox.put(base.SessionEnded(self._epoch, error))

@@ -44,9 +44,7 @@ from edge_agent.transport.base import (
 from edge_agent.transport.retry import Retry
 from edge_agent.types import Delivery, Publication
 
-LOOP_WAIT_S = 1.0
-NO_LIMIT = 65535
-UNSUPPORTED_VERSION = 0x84
+LOOP_WAIT_S, NO_LIMIT, UNSUPPORTED_VERSION = 1.0, 65535, 0x84
 
 
 class PahoTransport:
@@ -246,7 +244,7 @@ class _Connection:
             self._error = said_goodbye(self._address, reason.value, str(reason))
 
     def _on_message(self, _c: Any, _u: Any, message: mqtt.MQTTMessage) -> None:
-        properties = message.properties
+        given = message.properties
         delivery = Delivery(
             topic=message.topic,
             payload=bytes(message.payload),
@@ -257,10 +255,10 @@ class _Connection:
             received_at_s=time.time(),
             dup=message.dup,
             retain=message.retain,
-            expiry_s=getattr(properties, "MessageExpiryInterval", None),
-            response_topic=getattr(properties, "ResponseTopic", None),
-            correlation_data=getattr(properties, "CorrelationData", None),
-            content_type=getattr(properties, "ContentType", None),
+            expiry_s=getattr(given, "MessageExpiryInterval", None),
+            response_topic=getattr(given, "ResponseTopic", None),
+            correlation_data=getattr(given, "CorrelationData", None),
+            content_type=getattr(given, "ContentType", None),
         )
         if delivery.qos > 0 and not self._room_for(delivery):
             return
