@@ -14,7 +14,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from edge_agent.topics import is_filter, is_topic, overlap
+from edge_agent.topics import covers, is_filter, is_topic, overlap
 
 ENV_PREFIX = "EDGE_AGENT__"
 
@@ -220,8 +220,9 @@ class Config(BaseSettings):
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """Every filter we subscribe to, once."""
-        return tuple(dict.fromkeys([*(s.filter for s in self.source), self.request_filter]))
+        """What we subscribe to. None within another: brokers deliver once for each that fits."""
+        names = dict.fromkeys([*(s.filter for s in self.source), self.request_filter])
+        return tuple(n for n in names if not any(covers(o, n) for o in names if o != n))
 
     @model_validator(mode="after")
     def _no_loop(self) -> Config:

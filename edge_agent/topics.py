@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import zip_longest
 
 MAX_TOPIC_BYTES = 65535
 MAX_LEVELS = 128
@@ -49,6 +50,18 @@ def overlap(one: str, other: str) -> bool:
     shorter, longer = sorted((left, right), key=len)
     rest = longer[len(shorter) :]
     return not rest or rest == ["#"]
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether every topic under the filter ``narrow`` falls under ``wide`` as well."""
+    if narrow.startswith("$") and wide[:1] in {"+", "#"}:
+        return False
+    for a, b in zip_longest(wide.split("/"), narrow.split("/")):
+        if a == "#":
+            return True
+        if a != b and (a != "+" or b in {"#", None}):
+            return False
+    return True
 
 
 def unshared(filter_: str) -> str:

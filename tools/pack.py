@@ -21,13 +21,16 @@ from edge_agent.bundle import (
     Manifest,
     load_bundle,
 )
-from edge_agent.specialists import load_specialist
 from edge_agent.types import Prediction
 from tools.corpus.annotation import Example
 from tools.data import Vocabulary
 
 CARD = "MODEL_CARD.md"
 GOLDEN_MESSAGES = 32
+SURE_ENTITY = 0.75
+SURE_MARGIN = 0.4
+
+Pair = tuple[Example, Prediction]
 
 
 @dataclass
@@ -57,13 +60,13 @@ def pack(contents: Contents, out: Path) -> Bundle:
     return load_bundle(out)
 
 
-def add_golden(contents: Contents, out: Path, examples: Sequence[Example]) -> Bundle:
+def add_golden(
+    contents: Contents, out: Path, examples: Sequence[Example], predictions: Sequence[Prediction]
+) -> Bundle:
     """Writes what the packed bundle says of a few messages, and lists it in the manifest."""
-    chosen = golden_choice(examples)
-    predictions = load_specialist(load_bundle(out), threads=1).predict([e.text for e in chosen])
     lines = [
         json.dumps(as_golden(example.text, prediction), ensure_ascii=False)
-        for example, prediction in zip(chosen, predictions, strict=True)
+        for example, prediction in golden_choice(list(zip(examples, predictions, strict=True)))
     ]
     (out / GOLDEN).write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_manifest(contents, out)
@@ -100,17 +103,32 @@ def manifest(contents: Contents, files: dict[str, FileEntry]) -> Manifest:
     )
 
 
-def golden_choice(examples: Sequence[Example]) -> list[Example]:
-    """A few messages of every route, from the shortest to the longest of it."""
-    routes = sorted({example.route for example in examples})
+def golden_choice(pairs: Sequence[Pair]) -> list[Pair]:
+    """A few messages of every route, from the shortest to the longest of it.
+
+    Sure answers where there are any: another processor rounds a little differently, and that must
+    not turn a sound bundle away.
+    """
+    routes = sorted({example.route for example, _ in pairs})
     each = -(-GOLDEN_MESSAGES // len(routes))
     columns = []
     for route in routes:
-        group = sorted((e for e in examples if e.route == route), key=lambda e: len(e.text))
-        step = max(1, len(group) // each)
-        columns.append(group[::step][:each])
+        group = sorted((p for p in pairs if p[0].route == route), key=lambda p: len(p[0].text))
+        group = [pair for pair in group if sure(pair[1])] or group
+        columns.append(group[:: max(1, len(group) // each)][:each])
     rounds = [column[i] for i in range(each) for column in columns if i < len(column)]
-    return rounds[:GOLDEN_MESSAGES]
+    rest = [pair for pair in pairs if pair not in rounds]
+    return [*rounds, *sorted(rest, key=lambda p: not sure(p[1]))][:GOLDEN_MESSAGES]
+
+
+def sure(prediction: Prediction) -> bool:
+    """Whether every decision in it stands clear of the next best."""
+    clear = all(entity.confidence >= SURE_ENTITY for entity in prediction.entities)
+    route = prediction.route
+    if route is None:
+        return clear
+    rival = route.alternatives[int(route.abstained) :][:1]
+    return clear and all(route.confidence - r.confidence >= SURE_MARGIN for r in rival)
 
 
 def as_golden(text: str, prediction: Prediction) -> dict[str, object]:

@@ -183,7 +183,7 @@ def publish(contents: pack.Contents, corpus: Corpus, out: Path) -> Bundle:
         if key not in ("routes", "labels", "confusions") and value is not None
     }
     (fresh / pack.CARD).write_text(model_card(contents, scores), encoding="utf-8")
-    pack.add_golden(contents, fresh, corpus.dev)
+    pack.add_golden(contents, fresh, corpus.dev, predictions)
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
     return pack.load_bundle(out)

@@ -27,7 +27,7 @@ class Recipe:
     batch_messages: int = 32
     seed: int = 7
     quantise: bool = True
-    trunk_rate: float = 2e-4
+    trunk_rate: float = 3e-4
     head_rate: float = 1e-3
     layer_decay: float = 0.85
     weight_decay: float = 0.01
@@ -38,7 +38,7 @@ class Recipe:
     tag_weight: float = 1.0
     token_weight: float = 0.5
     smoothing: float = 0.05
-    learn_words: bool = False
+    learn_words: bool = True
 
 
 class Trainer:

@@ -1,10 +1,13 @@
-"""Child processes that end with the demo, however the demo ends."""
+"""Child processes and files that go with the demo, however the demo ends."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +20,24 @@ TETHER = Path(__file__).with_name("tether.py")
 
 class DemoError(SetupError):
     """The demo lacks something a person must provide, or a part of it did not start."""
+
+
+@contextmanager
+def vanishing_folder() -> Iterator[Path]:
+    """A temporary folder, removed when the block ends, or when this process does.
+
+    A shell waits at a pipe whose other end only we hold: the kernel closes it even when we are
+    killed. Folders without such a keeper would pile up.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="edge-agent-demo-"))
+    with subprocess.Popen(
+        ["/bin/sh", "-c", 'cat; exec rm -rf -- "$1"', "sh", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ):
+        yield folder
 
 
 class Child:

@@ -59,7 +59,7 @@ READING = (
 ALARM = (
     Line(
         "tankfarm/{tank.tag}/alarm",
-        "HIGH HIGH LEVEL {tank.tag}: {tank.level_pct:.1f} % > 95 %",
+        "{tank.tag} level {tank.level_pct:.1f} % is above HH 95 %, inlet still open",
         "overfill",
     ),
     Line(
@@ -85,7 +85,8 @@ ALARM = (
 SECURITY = (
     Line(
         "gw/auth",
-        "{syslog} {host} sshd[{number}]: Invalid user admin from 203.0.113.{small} port 51122",
+        "{syslog} {host} cockpit-ws[{number}]: auth failed for guest from 203.0.113.{small}, "
+        "third attempt",
     ),
     Line("line2/hmi", "login refused for account plc_view: wrong PIN three times at HMI 2"),
     Line("substation/rtu4", "cabinet RTU-4 tamper contact opened, no work permit active"),
@@ -120,7 +121,10 @@ CONNECTIVITY = (
 )
 
 FAULT = (
-    Line("tankfarm/{tank.tag}/sensor", "ERROR level sensor LT-5 frozen at {tank.level_pct:.1f} %"),
+    Line(
+        "tankfarm/{tank.tag}/sensor",
+        "ERROR level sensor of {tank.tag} frozen at {tank.level_pct:.1f} %",
+    ),
     Line("line2/drive", "drive of belt {belt.number} reports fault F0021, encoder signal missing"),
     Line("solar/{solar.tag}", "{solar.tag} string 3 delivers nothing, fuse blown?"),
     Line(

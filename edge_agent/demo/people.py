@@ -51,11 +51,11 @@ MAINTENANCE = (
 COMMAND = (
     Line("operator/pumphouse", "start PU-32 and stop PU-31"),
     Line("operator/hvac", "set {air.tag} to {air.setpoint_c:.0f} degC"),
-    Line("operator/tankfarm", "open XV-12 to {small} %"),
+    Line("operator/tankfarm", "bring XV-12 up to {small} % open"),
     Line("operator/hall", "switch off the lights in hall C"),
     Line("operator/line2", "slow belt {belt.number} down to 0.8 m/s"),
     Line("operator/dock", "close dock gate 3 please"),
-    Line("operator/solar", "limit {solar.tag} to 8 kW now"),
+    Line("operator/solar", "cap {solar.tag} at 8 kW until noon"),
     Line("operator/tankfarm", "pls turn the mixer in {tank.tag} on for 10 min"),
 )
 

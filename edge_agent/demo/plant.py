@@ -121,7 +121,7 @@ class Plant:
     def step(self) -> None:
         """One minute of the plant."""
         for pump, tank in zip(self.pumps, self.tanks, strict=True):
-            self._turn(pump)
+            self._turn(pump, tank)
             self._fill(tank, pump)
         for belt in self.belts:
             belt.load_pct = self._drift(belt.load_pct, 50, 4)
@@ -155,7 +155,9 @@ class Plant:
         for unit in self.air:
             unit.filter_pa = 110.0
 
-    def _turn(self, pump: Pump) -> None:
+    def _turn(self, pump: Pump, tank: Tank) -> None:
+        """The level controller sets the speed; speed and wear set the bearing's warmth."""
+        pump.speed_hz = min(50.0, max(20.0, 40 + (tank.level_pct - 60) * 0.4))
         warm_c = HALL_C + pump.current_a * 4 if pump.running else HALL_C
         pump.bearing_c = self._drift(pump.bearing_c, warm_c, 0.6)
         pump.wear = min(1.0, pump.wear + 0.002)

@@ -74,7 +74,7 @@ class Screen:
 
     def refresh(self, now_s: float) -> None:
         """Draws anew, a few times a second at most."""
-        if now_s - self._refreshed_s >= 1 / REFRESHES_A_SECOND:
+        if self._live.is_started and now_s - self._refreshed_s >= 1 / REFRESHES_A_SECOND:
             self._refreshed_s = now_s
             self._live.update(self.draw(now_s), refresh=True)
 

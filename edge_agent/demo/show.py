@@ -6,7 +6,6 @@ import json
 import random
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from types import FrameType
 from edge_agent.bundle import load_bundle
 from edge_agent.demo import DemoOptions
 from edge_agent.demo.broker import HOST, DemoBroker, start_broker
-from edge_agent.demo.children import Children, DemoError
+from edge_agent.demo.children import Children, DemoError, vanishing_folder
 from edge_agent.demo.site import Site
 from edge_agent.demo.tally import Tally
 from edge_agent.demo.views import Setting, View, choose_view, say
@@ -62,8 +61,7 @@ def show(options: DemoOptions) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, demo.stop)
-    with tempfile.TemporaryDirectory(prefix="edge-agent-demo-") as name, Children() as children:
-        folder = Path(name)
+    with vanishing_folder() as folder, Children() as children:
         broker = start_broker(children, folder)
         config = write_config(folder, broker, bundle)
         command = [sys.executable, "-m", "edge_agent", "run", "--config", str(config)]

@@ -94,6 +94,7 @@ class LoopbackBroker:
         self.filters.clear()
         self._unacked.clear()
         self._queued.clear()
+        self._mid = 0
 
 
 class LoopbackTransport:

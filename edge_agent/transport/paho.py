@@ -44,7 +44,9 @@ from edge_agent.transport.base import (
 from edge_agent.transport.retry import Retry
 from edge_agent.types import Delivery, Publication
 
-LOOP_WAIT_S, NO_LIMIT, UNSUPPORTED_VERSION = 1.0, 65535, 0x84
+LOOP_WAIT_S = 1.0
+NO_LIMIT = 65535
+UNSUPPORTED_VERSION = 0x84
 
 
 class PahoTransport:
@@ -123,7 +125,7 @@ class PahoTransport:
 
 
 class _Connection:
-    """One connection from CONNECT to its end."""
+    """One connection. The agent's thread publishes, acks and closes; ``serve`` runs in its own."""
 
     def __init__(self, address: BrokerAddress, protocol: str, epoch: int, inbox: Inbox) -> None:
         self.epoch = epoch
@@ -155,8 +157,6 @@ class _Connection:
         # With a writer registered, publish() wakes the network thread and leaves writing to it.
         self.client.on_socket_register_write = lambda *_: None
 
-    # called from the agent's thread
-
     def publish(self, publication: Publication) -> int | None:
         properties = None
         if self._protocol == "5":
@@ -182,8 +182,6 @@ class _Connection:
     def close(self, error: AgentError) -> None:
         self._error = error
         self.client.disconnect()
-
-    # the network thread
 
     def serve(self, stopping: threading.Event) -> AgentError | None:
         """Connects and runs until the connection ends. None when we ended it ourselves."""

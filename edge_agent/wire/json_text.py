@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from edge_agent.errors import UndecodableMessage
+from edge_agent.errors import OversizedMessage, UndecodableMessage
 from edge_agent.types import JsonObject
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 INDEX = re.compile(r"0|[1-9][0-9]*")
 BARE = re.compile(r"[^\s=\"]+")
+MAX_TEXT_CHARS = 1 << 20
+"""Dotted keys repeat what stands above them: a small payload could become any amount of text."""
 
 
 def load(raw: str, max_depth: int) -> Any:
@@ -31,7 +34,17 @@ def load(raw: str, max_depth: int) -> Any:
 
 def render(value: JsonObject) -> str:
     """An object as ``key=value …``, nested keys dotted, values with spaces in quotes."""
-    return " ".join(f"{key}={_scalar(item)}" for key, item in _flat("", value))
+    pairs: list[str] = []
+    chars = 0
+    for key, item in _flat("", value):
+        pairs.append(f"{key}={_scalar(item)}")
+        chars += len(pairs[-1])
+        if chars > MAX_TEXT_CHARS:
+            raise OversizedMessage(
+                f"as key=value text the object has more than {MAX_TEXT_CHARS} characters",
+                "send shorter keys or fewer levels, or set the source's field",
+            )
+    return " ".join(pairs)
 
 
 def point(value: Any, pointer: str) -> Any:
@@ -73,17 +86,15 @@ def as_text(value: Any) -> str:
     return render(value) if isinstance(value, dict) else _scalar(value)
 
 
-def _flat(prefix: str, value: JsonObject) -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
+def _flat(prefix: str, value: JsonObject) -> Iterator[tuple[str, Any]]:
     for key, item in value.items():
         name = f"{prefix}{key}"
         if isinstance(item, list) and any(isinstance(part, (dict, list)) for part in item):
             item = {str(i): part for i, part in enumerate(item)}  # noqa: PLW2901
         if isinstance(item, dict) and item:
-            pairs += _flat(f"{name}.", item)
+            yield from _flat(f"{name}.", item)
         else:
-            pairs.append((name, item))
-    return pairs
+            yield name, item
 
 
 def _scalar(value: Any) -> str:

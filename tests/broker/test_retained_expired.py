@@ -10,7 +10,7 @@ from tests.support.site import Site, unique_topic
 def test_retained_messages_are_ignored(make_site: Callable[..., Site]) -> None:
     """What lay retained before we came is acknowledged and counted, and gives no event."""
     site = make_site()
-    site.client.publish("site/old", "pump 1 is leaking", retain=True)
+    site.client.publish("site/old", "pump 7 is leaking", retain=True)
     site.agent.start()
     site.require_well()
     assert site.counter("ignored_retained") == 1
@@ -20,10 +20,10 @@ def test_retained_messages_are_ignored(make_site: Callable[..., Site]) -> None:
 def test_retained_messages_are_read_where_configured(make_site: Callable[..., Site]) -> None:
     """``retained = true`` reads them."""
     site = make_site(source=[{"filter": "site/#", "retained": True}])
-    site.client.publish("site/old", "pump 1 is leaking", retain=True)
+    site.client.publish("site/old", "pump 7 is leaking", retain=True)
     site.agent.start()
     (result,) = site.results("site/old")
-    assert result.json["data"]["entities"][0]["text"] == "pump 1"
+    assert result.json["data"]["entities"][0]["text"] == "pump 7"
 
 
 def test_an_expired_message_is_a_dead_letter(make_site: Callable[..., Site]) -> None:
@@ -31,8 +31,8 @@ def test_an_expired_message_is_a_dead_letter(make_site: Callable[..., Site]) -> 
     site = make_site(batch={"max_wait_ms": 3000})
     site.agent.start()
     late, patient = unique_topic(), unique_topic()
-    site.send(late, "pump 1 is leaking", MessageExpiryInterval=1)
-    site.send(patient, "pump 2 is leaking")
+    site.send(late, "pump 7 is leaking", MessageExpiryInterval=1)
+    site.send(patient, "pump 12 is leaking")
     letter = site.results(late)[0].json
     assert (letter["code"], letter["stage"], letter["retryable"]) == ("expired", "queue", True)
     assert "/event/fault" in site.results(patient)[0].topic
@@ -43,6 +43,6 @@ def test_a_message_past_its_deadline_is_a_dead_letter(make_site: Callable[..., S
     """``limits.deadline_s`` bounds the wait of messages that name no expiry."""
     site = make_site(batch={"max_wait_ms": 1500}, limits={"deadline_s": 0.5})
     site.agent.start()
-    letter = site.dead_letter(unique_topic(), "pump 1 is leaking")
+    letter = site.dead_letter(unique_topic(), "pump 7 is leaking")
     assert letter["code"] == "expired"
     assert "0.5 s" in letter["problem"]

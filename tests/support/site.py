@@ -83,7 +83,9 @@ class Site:
             CorrelationData=mark,
         )
         answer = self.client.wait_for(
-            lambda m: m.properties.get("CorrelationData") == mark, PATIENCE_S, f"reply to {mark!r}"
+            lambda m: "/reply/" in m.topic and m.properties.get("CorrelationData") == mark,
+            PATIENCE_S,
+            f"a reply to {mark!r}",
         )
         reply: dict[str, Any] = answer.json
         return reply
