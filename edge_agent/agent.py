@@ -221,8 +221,6 @@ class Agent:
         if session := self._session:
             self._outbox.send(lambda p: self._transport.publish(p, session.epoch), self._now_s)
 
-    # time
-
     def _idle_s(self) -> float:
         """How long nothing needs doing unless a signal comes."""
         waits = [LONGEST_WAIT_S]

@@ -160,7 +160,12 @@ def _verified(path: Path, name: str, entry: FileEntry) -> bytes:
 def _read(path: Path, name: str, limit_bytes: int) -> bytes:
     """At most ``limit_bytes + 1`` bytes of a plain file inside the bundle."""
     parts = PurePosixPath(name).parts
-    if "\\" in name or not parts or name.startswith("/") or {"..", "."} & set(name.split("/")):
+    if (
+        set("\\\0") & set(name)
+        or not parts
+        or name.startswith("/")
+        or {"..", "."} & set(name.split("/"))
+    ):
         raise BundleError(
             f"bundle {path}: file name {name!r} leads outside the bundle",
             "use a bundle from a source you trust; names in it are plain and relative",

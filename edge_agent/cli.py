@@ -66,10 +66,11 @@ def demo(options: argparse.Namespace) -> int:
 def infer(options: argparse.Namespace) -> int:
     """Prints one JSON object for each text."""
     from edge_agent.specialists import load_specialist  # noqa: PLC0415
+    from edge_agent.wire.inbound import without_surrogates  # noqa: PLC0415
     from edge_agent.wire.outbound import result_data, to_json  # noqa: PLC0415
 
     specialist = load_specialist(load_bundle(options.bundle or default_bundle()), options.threads)
-    texts = iter(options.text or _lines())
+    texts = map(without_surrogates, options.text or _lines())
     while batch := list(islice(texts, INFER_BATCH_LINES if options.text else 1)):
         for text, prediction in zip(batch, specialist.predict(batch), strict=True):
             line = to_json(result_data(text, prediction, specialist.card))

@@ -13,6 +13,7 @@ from edge_agent.inference.session import Session
 from edge_agent.types import Entity, ModelCard, Prediction
 
 PACK_AGAIN = "pack the bundle again: its parts do not belong together"
+INPUTS = {"input_ids", "attention_mask"}
 SHORTEST_GROUP_TOKENS = 16
 WASTE = 1.5
 """In one run of the session the longest text is at most this much longer than the shortest."""
@@ -53,6 +54,12 @@ class EncoderSpecialist:
 
     def _check_outputs(self, bundle: Bundle) -> None:
         """Runs one text, which also warms the session, and compares shapes with the manifest."""
+        if self._session.inputs != INPUTS:
+            raise BundleError(
+                f"bundle {bundle.path}: the model reads {', '.join(sorted(self._session.inputs))}, "
+                f"not {' and '.join(sorted(INPUTS))}",
+                PACK_AGAIN,
+            )
         ids, mask = pad([self._encoder.encode("start")])
         try:
             outputs = self._session.run({"input_ids": ids, "attention_mask": mask})

@@ -68,13 +68,15 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from tools.evaluate import as_json, evaluate, print_report  # noqa: PLC0415
+    from tools.evaluate import as_json, evaluate  # noqa: PLC0415
 
     report = evaluate(options.bundle, options.file, options.threads)
     if options.json:
         print(as_json(report))
-    else:
-        print_report(report)
+        return 0
+    from tools.report import print_report  # noqa: PLC0415
+
+    print_report(report)
     return 0
 
 

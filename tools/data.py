@@ -1,23 +1,18 @@
-"""Messages to tensors: corpora read, split, and encoded into ids and begin/inside tags."""
+"""Labelled messages: read, checked, split, and their entities as begin/inside tags. No torch."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from tokenizers import Tokenizer
-from torch import Tensor
 
 from tools.corpus.annotation import LABELS, ROUTES, Example, Span
 from tools.errors import ToolError
 
 OUT_OF_SCOPE = "other"
-IGNORED_ROUTE = -100
 
 
 @dataclass(frozen=True)
@@ -34,16 +29,6 @@ class Vocabulary:
     @property
     def out_of_scope(self) -> str | None:
         return OUT_OF_SCOPE if OUT_OF_SCOPE in self.routes else None
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Tensors of one step: ``ids``, ``mask``, ``tags`` [B, T] int64, ``routes`` [B] int64."""
-
-    ids: Tensor
-    mask: Tensor
-    tags: Tensor
-    routes: Tensor
 
 
 def read_jsonl(path: Path) -> list[Example]:
@@ -109,14 +94,6 @@ def split(examples: list[Example], share: float = 0.1) -> tuple[list[Example], l
     return [e for e in examples if e.text not in dev], [e for e in examples if e.text in dev]
 
 
-def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
-    """The base tokenizer without padding, cutting at ``max_tokens``."""
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_tokens)
-    return tokenizer
-
-
 def tag_tokens(
     offsets: Sequence[tuple[int, int]], example: Example, labels: Sequence[str]
 ) -> list[int]:
@@ -137,44 +114,3 @@ def tag_tokens(
 
 def _span_at(spans: Iterable[Span], start: int, end: int) -> Span | None:
     return next((s for s in spans if s.start < end and start < s.end), None)
-
-
-class Encoder:
-    """Turns examples into batches. Knows the tokenizer and the vocabulary."""
-
-    def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary) -> None:
-        self.tokenizer = tokenizer
-        self.vocabulary = vocabulary
-
-    def batch(self, examples: Sequence[Example]) -> Batch:
-        encodings = self.tokenizer.encode_batch([e.text for e in examples])
-        longest = max(len(encoding) for encoding in encodings)
-        ids, mask, tags = torch.zeros(3, len(examples), longest, dtype=torch.int64)
-        for row, (encoding, example) in enumerate(zip(encodings, examples, strict=True)):
-            n = len(encoding)
-            ids[row, :n] = torch.tensor(encoding.ids)
-            mask[row, :n] = 1
-            if self.vocabulary.labels:
-                tags[row, :n] = torch.tensor(
-                    tag_tokens(encoding.offsets, example, self.vocabulary.labels)
-                )
-        return Batch(ids, mask, tags, torch.tensor([self._route(e) for e in examples]))
-
-    def batches(self, examples: Sequence[Example], size: int) -> Iterator[Batch]:
-        for start in range(0, len(examples), size):
-            yield self.batch(examples[start : start + size])
-
-    def _route(self, example: Example) -> int:
-        routes = self.vocabulary.routes
-        return routes.index(example.route) if example.route in routes else IGNORED_ROUTE
-
-
-def shuffled(examples: Sequence[Example], size: int, seed: int) -> list[list[Example]]:
-    """Batches in random order, each of messages of about one length, so little is padding."""
-    generator = torch.Generator().manual_seed(seed)
-    order = [examples[i] for i in torch.randperm(len(examples), generator=generator)]
-    pool, batches = size * 12, []
-    for start in range(0, len(order), pool):
-        near = sorted(order[start : start + pool], key=lambda e: len(e.text))
-        batches += [near[i : i + size] for i in range(0, len(near), size)]
-    return [batches[i] for i in torch.randperm(len(batches), generator=generator)]

@@ -18,13 +18,13 @@ from edge_agent.specialists import load_specialist
 from edge_agent.types import Prediction
 from tools import pack
 from tools.base import Base, fetch_base
+from tools.batches import Batcher, load_tokenizer
 from tools.calibrate import calibrate, collect
 from tools.card import model_card
 from tools.corpus.annotation import Example, read_messages
 from tools.corpus.generate import variants
 from tools.crf import FORBIDDEN, forbidden
-from tools.data import Encoder as Batcher
-from tools.data import Vocabulary, load_tokenizer, read_jsonl, split, vocabulary_of
+from tools.data import Vocabulary, read_jsonl, split, vocabulary_of
 from tools.errors import ToolError
 from tools.export import build
 from tools.metrics import score

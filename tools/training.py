@@ -12,10 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from tools.batches import Batch, Batcher, shuffled
 from tools.corpus.annotation import Example
 from tools.crf import forbidden, negative_log_likelihood
-from tools.data import Batch, shuffled
-from tools.data import Encoder as Batcher
 from tools.model import Encoder
 
 
@@ -23,7 +22,7 @@ from tools.model import Encoder
 class Recipe:
     """How to train. Rates are per step of AdamW; shares are of all steps."""
 
-    epochs: int = 20
+    epochs: int = 16
     batch_messages: int = 32
     seed: int = 7
     quantise: bool = True
@@ -37,8 +36,9 @@ class Recipe:
     average: float = 0.995
     tag_weight: float = 1.0
     token_weight: float = 0.5
-    smoothing: float = 0.05
+    smoothing: float = 0.1
     learn_words: bool = True
+    hole_share: float = 0.06
 
 
 class Trainer:
@@ -49,6 +49,9 @@ class Trainer:
         self.batcher = batcher
         self.recipe = recipe
         self.average = copy.deepcopy(encoder).eval()
+        self.hole = batcher.tokenizer.token_to_id("[MASK]")
+        marks = ("[CLS]", "[SEP]", "[PAD]")
+        self.special = torch.tensor([batcher.tokenizer.token_to_id(mark) for mark in marks])
         self.fixed = forbidden(encoder.shape.tags)
         encoder.words.weight.requires_grad_(recipe.learn_words)
         self.optimiser = torch.optim.AdamW(_groups(encoder, recipe), fused=True)
@@ -82,7 +85,7 @@ class Trainer:
         self._schedule(step, total)
         self.encoder.train()
         with torch.autocast("cpu", torch.bfloat16):
-            outputs = self.encoder(batch.ids, batch.mask)
+            outputs = self.encoder(self._holed(batch), batch.mask)
         loss = self._loss(batch, *outputs)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -90,6 +93,12 @@ class Trainer:
         self.optimiser.step()
         self._follow(step)
         return loss.item()
+
+    def _holed(self, batch: Batch) -> Tensor:
+        """The ids with some tokens hidden, so that a route does not hang on one word."""
+        holes = torch.rand(batch.ids.shape) < self.recipe.hole_share
+        special = torch.isin(batch.ids, self.special)
+        return torch.where(holes & ~special, self.hole, batch.ids)
 
     def _schedule(self, step: int, total: int) -> None:
         """Warm-up, then cosine to a hundredth; quantisation on after its share of steps."""

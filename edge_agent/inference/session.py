@@ -1,10 +1,18 @@
-"""A model loaded and run. The only importer of onnxruntime, whose exceptions stop here."""
+"""A model loaded and run. The only importer of onnxruntime, whose exceptions stop here.
+
+onnxruntime's builds of 2026 report to their maker from Linux too, from the moment of import,
+unless the environment forbids it: so it is forbidden first.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors

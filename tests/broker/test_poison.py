@@ -53,26 +53,9 @@ def test_a_message_that_hangs_the_model_is_poison(hanging: Site) -> None:
     for topic in innocent:
         assert "/event/" in hanging.results(topic)[0].topic
     hanging.require_well()
-    assert hanging.agent.stop() == 0
-    hanging.agent.start()
-    hanging.require_well()
-    assert rejections(hanging) == ["poison"]
-
-
-def test_the_same_text_sent_anew_is_another_message(hanging: Site) -> None:
-    """One sentence names who did it; a count belongs to a delivery, not to a text."""
-    *_, deadly = send_batch(hanging)
-    supervisor = Supervisor(hanging.agent)
-    for _ in range(2):
-        supervisor.start()
-        supervisor.wait_silent()
-        supervisor.abort()
-    supervisor.start()
-    hanging.results(deadly)
-    again = unique_topic()
-    hanging.send(again, DEADLY)
+    hanging.send(unique_topic(), DEADLY)
     supervisor.wait_silent()
-    assert rejections(hanging) == ["poison"]
+    assert rejections(hanging) == ["poison"], "the count belongs to a delivery, not to its text"
 
 
 def test_kill_9_makes_no_poison(hanging: Site, tiny: Path) -> None:

@@ -17,6 +17,17 @@ def test_retained_messages_are_ignored(make_site: Callable[..., Site]) -> None:
     assert site.counter("events") == 1
 
 
+def test_retained_requests_are_not_answered(make_site: Callable[..., Site]) -> None:
+    """A request left at the broker is not answered at our start."""
+    site = make_site()
+    body = '{"text": "pump 7", "reply_to": "edge/t/reply/old"}'
+    site.client.publish("edge/t/request/classify", body, retain=True)
+    site.agent.start()
+    site.require_well()
+    assert site.counter("ignored_retained") == 1
+    assert not [m for m in site.client.received if m.topic == "edge/t/reply/old"]
+
+
 def test_retained_messages_are_read_where_configured(make_site: Callable[..., Site]) -> None:
     """``retained = true`` reads them."""
     site = make_site(source=[{"filter": "site/#", "retained": True}])

@@ -10,8 +10,8 @@ from tests.support.agent_process import AgentProcess
 from tests.support.waiting import wait_until
 
 FEED_EVERY_S = 0.2
-SILENCE_S = 3.0
-"""Fifteen missed datagrams: no busy machine explains that."""
+SILENCE_S = 2.0
+"""Ten missed datagrams: no busy machine explains that."""
 PATIENCE_S = 60.0
 
 

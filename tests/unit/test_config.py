@@ -99,7 +99,7 @@ def test_an_unknown_key_like_no_other_lists_the_known(write: Any) -> None:
         ("EDGE_AGENT__MQTT__HOTS", "mqtt.hots: unknown key; did you mean host?"),
         ("EDGE_AGENT__MQTT__TLS__CA_FIL", "mqtt.tls.ca_fil: unknown key; did you mean ca_file?"),
         ("EDGE_AGENT__MQT__HOST", "did you mean EDGE_AGENT__MQTT?"),
-        ("EDGE_AGENT__XYZZY", "EDGE_AGENT__XYZZY: no such setting; known: EDGE_AGENT__BATCH"),
+        ("EDGE_AGENT__XYZZY", "EDGE_AGENT__XYZZY: no such setting; "),
     ],
 )
 def test_an_unknown_variable_has_a_suggestion(
@@ -158,9 +158,7 @@ def test_neighbours_of_our_outputs_are_no_loop(write: Any, filter_: str) -> None
 
 def test_a_loop_through_a_moved_reply_prefix_is_refused(write: Any) -> None:
     """Wherever replies go."""
-    assert "site/answers/#" in problem(
-        write(PLAIN + '[output]\nreply_prefix = "site/answers"\n')
-    )
+    assert "site/answers/#" in problem(write(PLAIN + '[output]\nreply_prefix = "site/answers"\n'))
 
 
 @pytest.mark.parametrize("filter_", ["a/#/b", "a+", "", "##"])
@@ -198,10 +196,18 @@ def test_no_source_is_a_problem(write: Any) -> None:
     assert "source: " in problem(write("source = []\n"))
 
 
-@pytest.mark.parametrize("text", ["[mqtt", "a = = 1", PLAIN + PLAIN, "\x00"])
-def test_broken_toml(write: Any, text: str) -> None:
-    """Named with its line."""
-    assert "line 1" in problem(write(text)) or "line 3" in problem(write(text))
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("[mqtt", "end of document"),
+        ("a = = 1", "line 1"),
+        (PLAIN + "[gateway]\n", "line 5"),
+        ("\x00", "line 1"),
+    ],
+)
+def test_broken_toml(write: Any, text: str, where: str) -> None:
+    """Named with its place."""
+    assert where in problem(write(text))
 
 
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
@@ -227,7 +233,8 @@ def test_relative_paths_are_meant_from_the_files_folder(
         PLAIN
         + '[mqtt]\npassword_file = "$CREDENTIALS_DIRECTORY/password"\n'
         + '[mqtt.tls]\nca_file = "ca.pem"\n'
-        + '[model]\nbundle = "../models/b"\n[paths]\nstate_dir = "~/state"\nruntime_dir = "/run/a"\n'
+        + '[model]\nbundle = "../models/b"\n'
+        + '[paths]\nstate_dir = "~/state"\nruntime_dir = "/run/a"\n'
     )
     config = load_config(path, [])
     assert config.mqtt.password_file == Path("/run/credentials/password")

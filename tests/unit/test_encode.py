@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_tokens_stand_in_order_inside_the_text(encoder: TextEncoder, text: str) 
     """No span overlaps the one before it."""
     spans = [span for span in encoder.encode(text).offsets if span != (0, 0)]
     assert all(0 <= start < end <= len(text) for start, end in spans)
-    assert all(one[1] <= two[0] for one, two in zip(spans, spans[1:], strict=False))
+    assert all(one[1] <= two[0] for one, two in pairwise(spans))
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=5))

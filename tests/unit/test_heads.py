@@ -17,7 +17,7 @@ from edge_agent.inference.heads import TagDecoder, decode_route, legal_transitio
 FILE = {"sha256": "0" * 64, "size_bytes": 1}
 LABELS = ("asset", "time")
 TAGS = 1 + 2 * len(LABELS)
-O, B_ASSET, I_ASSET, B_TIME, I_TIME = range(TAGS)
+OUT, B_ASSET, I_ASSET, B_TIME, I_TIME = range(TAGS)
 LONGEST = 4
 BIG = 20.0
 
@@ -42,8 +42,8 @@ def manifest(**changes: Any) -> Manifest:
 def is_legal(path: tuple[int, ...]) -> bool:
     """Inside follows only begin or inside of its own label."""
     return all(
-        tag in (O, B_ASSET, B_TIME) or before in (tag - 1, tag)
-        for before, tag in pairwise((O, *path))
+        tag in (OUT, B_ASSET, B_TIME) or before in (tag - 1, tag)
+        for before, tag in pairwise((OUT, *path))
     )
 
 
@@ -93,7 +93,7 @@ def test_learnt_transitions_decide() -> None:
     """A high score for begin to inside outweighs the logits of one token."""
     learnt = np.zeros((TAGS, TAGS))
     learnt[B_ASSET, I_ASSET] = 5
-    logits = one_hot([B_ASSET, O], 2.0)
+    logits = one_hot([B_ASSET, OUT], 2.0)
     assert TagDecoder(manifest(transitions=learnt.tolist())).best_path(logits).tolist() == [
         B_ASSET,
         I_ASSET,
@@ -104,13 +104,13 @@ def test_legal_transitions_are_those_of_the_rule() -> None:
     """For every pair of tags."""
     legal = legal_transitions(TAGS)
     for before, tag in product(range(TAGS), repeat=2):
-        assert legal[before, tag] == (tag in (O, B_ASSET, B_TIME) or before in (tag - 1, tag))
+        assert legal[before, tag] == (tag in (OUT, B_ASSET, B_TIME) or before in (tag - 1, tag))
 
 
 @given(st.lists(st.integers(0, TAGS - 1), max_size=8).map(tuple).filter(is_legal))
 def test_spans_write_the_path_back(path: tuple[int, ...]) -> None:
     """Begin at the first token, inside after it, outside elsewhere: nothing lost or invented."""
-    again = [O] * len(path)
+    again = [OUT] * len(path)
     for label, first, last in spans(np.array(path, np.int64)):
         again[first] = 1 + 2 * label
         again[first + 1 : last + 1] = [2 + 2 * label] * (last - first)
@@ -122,7 +122,7 @@ def test_spans_write_the_path_back(path: tuple[int, ...]) -> None:
     [
         ([B_ASSET, B_ASSET], [(0, 0, 0), (0, 1, 1)]),
         ([B_ASSET, I_ASSET, B_TIME], [(0, 0, 1), (1, 2, 2)]),
-        ([O, B_TIME, I_TIME, I_TIME, O], [(1, 1, 3)]),
+        ([OUT, B_TIME, I_TIME, I_TIME, OUT], [(1, 1, 3)]),
         ([], []),
     ],
 )
@@ -141,7 +141,7 @@ def test_entities_point_into_the_text() -> None:
     """Special tokens are left out, blanks at the ends too; the weakest token gives confidence."""
     text = "the pump 7 stopped at 06:40"
     offsets = [(0, 0), (0, 3), (3, 8), (9, 10), (11, 18), (19, 21), (22, 27), (0, 0)]
-    logits = one_hot([B_TIME, O, B_ASSET, I_ASSET, O, O, B_TIME, I_TIME])
+    logits = one_hot([B_TIME, OUT, B_ASSET, I_ASSET, OUT, OUT, B_TIME, I_TIME])
     logits[3, I_ASSET] = 1.0
     asset, time = TagDecoder(manifest()).entities(logits, offsets, text)
     assert (asset.label, asset.text, asset.start, asset.end) == ("asset", "pump 7", 4, 10)

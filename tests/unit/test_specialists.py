@@ -93,8 +93,11 @@ def assert_honest(specialist: EncoderSpecialist, text: str) -> Prediction:
 
 
 PIECES = st.sampled_from(
-    ["pump P-101", "🔥", "é", "\u0301", "\u200d", "\x00", "\x07", "\u202e", "\r\n", "\u2028"]
-    + ["ﬁre", "İ", "ß", "温度", "21.5 °C", "😀🏽", "leaking", " ", "\ufeff", "hall" * 60, "10.0.0.7"]
+    (
+        *("pump P-101", "leaking", "21.5 °C", "10.0.0.7", "hall" * 60, " "),
+        *("🔥", "😀🏽", "é", "\u0301", "\u200d", "ﬁre", "İ", "ß", "温度"),
+        *("\x00", "\x07", "\u202e", "\r\n", "\u2028", "\ufeff"),
+    )
 )
 
 

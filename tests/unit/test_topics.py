@@ -30,7 +30,7 @@ def names(levels: tuple[str, ...]) -> list[str]:
 
 
 TOPICS = names(("a", "b", "", "c"))
-"""``c`` stands in no filter: only wildcards reach it. The empty name, no legal topic, counts too."""
+"""``c`` stands in no filter: only wildcards reach it. The empty name is among them."""
 FILTERS = [name for name in names(LEVELS) if is_filter(name)]
 
 

@@ -1,0 +1,30 @@
+"""Fixtures of the agent's unit tests."""
+
+from __future__ import annotations
+
+import faulthandler
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.site import Site
+
+
+@pytest.fixture
+def make_site(tmp_path: Path, tiny: Path) -> Iterator[Callable[..., Site]]:
+    """Settings by section: ``make_site(batch={"max_messages": 2})``."""
+
+    def make(**sections: Any) -> Site:
+        return Site(tmp_path, tiny, **sections)
+
+    yield make
+    faulthandler.enable(sys.__stderr__ or sys.stderr)
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    """With the defaults."""
+    return make_site()

@@ -1,0 +1,205 @@
+"""The generated parts of the documents, from the real program.
+
+`python -m tools.docs` renews them; with --check it changes nothing, prints a diff and ends with 1
+when something differs. A block in README.md or docs/*.md looks like this:
+
+    <!-- generated: NAME -->
+    …
+    <!-- end -->
+
+Probabilities differ a little between processors: they are printed, but not compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from edge_agent.bundle import load_bundle
+from edge_agent.config import Config
+from edge_agent.settings import default_bundle
+from edge_agent.specialists import EncoderSpecialist, load_specialist
+from edge_agent.types import Delivery, Message, Operation, Reply, Timing
+from edge_agent.wire.outbound import Writer
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+UNCOMPARED = re.compile(r'"confidence": ?[\d.]+|"alternatives": ?\[.*?\]', re.DOTALL)
+TEXT = "pump P-101 is leaking since 06:40"
+TOPIC = "site/a/operator/line2"
+COMMANDS = ("run", "check-config", "demo", "infer", "schema", "version")
+RECEIVED_AT_S = 1768464000.25
+
+
+def edge_agent(*arguments: str) -> str:
+    """What the program prints."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "edge_agent", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+    return shown.stdout
+
+
+@cache
+def specialist() -> EncoderSpecialist:
+    return load_specialist(load_bundle(default_bundle()), threads=1)
+
+
+def fenced(language: str, *parts: str) -> str:
+    return "\n".join([f"```{language}", *(part.strip("\n") for part in parts), "```", ""])
+
+
+def pretty(payload: str | bytes) -> str:
+    return json.dumps(json.loads(payload), indent=2, ensure_ascii=False)
+
+
+def message(operation: Operation) -> Message:
+    topic = TOPIC if operation is Operation.EVENT else f"edge/gw-1/request/{operation.value}"
+    delivery = Delivery(topic, TEXT.encode(), 1, 7, 1, 0.0, RECEIVED_AT_S)
+    reply = None if operation is Operation.EVENT else Reply("edge/gw-1/reply/me", b"42", 42)
+    return Message("5f3c0d9a1b7e42c68d20e4f19a3b5c77", TEXT, delivery, operation, reply=reply)
+
+
+def writer() -> Writer:
+    return Writer("edge/gw-1", specialist().card)
+
+
+def sample_infer() -> str:
+    return fenced("console", f'$ edge-agent infer "{TEXT}"', pretty(edge_agent("infer", TEXT)))
+
+
+def sample_event() -> str:
+    prediction = specialist().predict([TEXT])[0]
+    event = writer().event(message(Operation.EVENT), prediction, Timing(0.4, 6.2))
+    return f"`{TEXT}` on `{TOPIC}` gives, on `{event.topic}`:\n\n" + fenced(
+        "json", pretty(event.payload)
+    )
+
+
+def sample_reply() -> str:
+    prediction = specialist().predict([TEXT])[0]
+    reply = writer().answer_prediction(message(Operation.CLASSIFY), prediction)
+    return fenced("json", pretty(reply.payload))
+
+
+def help_text() -> str:
+    return fenced("console", "$ edge-agent --help", edge_agent("--help"))
+
+
+def commands() -> str:
+    return "\n".join(
+        fenced("console", f"$ edge-agent {name} --help", edge_agent(name, "--help"))
+        for name in COMMANDS
+    )
+
+
+def settings() -> str:
+    """A table for each section of the configuration."""
+    schema = Config.model_json_schema()
+    parts = []
+    for name, field in schema["properties"].items():
+        many = field.get("type") == "array"
+        section = resolved(field["items"] if many else field, schema)
+        header = f"[[{name}]]" if many else f"[{name}]"
+        rows = [row(key, value, section, schema) for key, value in section["properties"].items()]
+        said = "\n\n".join(section.get("description", "").replace("``", "`").split("\n\n"))
+        table = ["| key | value | default |", "|---|---|---|", *rows]
+        parts.append(f"### `{header}`\n\n{said}\n\n" + "\n".join(table) + "\n")
+    return "\n".join(parts)
+
+
+def resolved(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    reference = field.get("$ref") or next(
+        (option["$ref"] for option in field.get("allOf", []) if "$ref" in option), None
+    )
+    found: dict[str, Any] = schema["$defs"][reference.rpartition("/")[2]] if reference else field
+    return found
+
+
+def row(key: str, field: dict[str, Any], section: dict[str, Any], schema: dict[str, Any]) -> str:
+    default = f"`{json.dumps(field['default'])}`" if field.get("default") is not None else ""
+    if key in section.get("required", []):
+        default = "required"
+    return f"| `{key}` | {kind(field, schema)} | {default} |"
+
+
+def kind(field: dict[str, Any], schema: dict[str, Any]) -> str:
+    """A field's type and limits in words."""
+    field = resolved(field, schema)
+    if options := [o for o in field.get("anyOf", []) if o.get("type") != "null"]:
+        return " or ".join(kind(option, schema) for option in options)
+    if "enum" in field:
+        return ", ".join(f'`"{value}"`' for value in field["enum"])
+    if field.get("type") == "object":
+        return f"table: {', '.join(f'`{name}`' for name in field['properties'])}"
+    words = {"exclusiveMinimum": "above", "minimum": "from", "maximum": "to"}
+    limits = [f"{word} {field[name]}" for name, word in words.items() if name in field]
+    return " ".join([field.get("format") or field.get("type", ""), *limits])
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "help": help_text,
+    "commands": commands,
+    "settings": settings,
+    "sample-infer": sample_infer,
+    "sample-event": sample_event,
+    "sample-reply": sample_reply,
+}
+
+
+def renewed(text: str) -> str:
+    """The same document with every block generated anew. KeyError names an unknown block."""
+    return BLOCK.sub(lambda found: found[1] + BLOCKS[found[2]]() + found[4], text)
+
+
+def documents() -> dict[Path, str]:
+    """Every document with generated parts, as it should be."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    wanted = {page: renewed(page.read_text(encoding="utf-8")) for page in pages}
+    for name, schema in json.loads(edge_agent("schema")).items():
+        wanted[ROOT / f"docs/schemas/{name}.json"] = json.dumps(schema, indent=2) + "\n"
+    return wanted
+
+
+def difference(path: Path, wanted: str) -> str:
+    """A unified diff, empty when the file says the same apart from probabilities."""
+    found = path.read_text(encoding="utf-8") if path.exists() else ""
+    if UNCOMPARED.sub("", found) == UNCOMPARED.sub("", wanted):
+        return ""
+    name = str(path.relative_to(ROOT))
+    old, new = found.splitlines(keepends=True), wanted.splitlines(keepends=True)
+    return "".join(difflib.unified_diff(old, new, name, f"{name} as generated"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.docs", description="Generated documents")
+    parser.add_argument("--check", action="store_true", help="change nothing, fail on differences")
+    check = parser.parse_args().check
+    stale = {path: text for path, text in documents().items() if difference(path, text)}
+    for path, text in stale.items():
+        if check:
+            print(difference(path, text), end="")
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+    if stale and check:
+        print("fix: make docs-write", file=sys.stderr)
+    return int(bool(stale) and check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
