@@ -46,7 +46,7 @@ class Agent:
         surroundings: Surroundings,
     ) -> None:
         self.config = config
-        self.inbox = base.Inbox(config.limits.max_lossy_messages)
+        self.inbox = base.Inbox(config.limits.max_lossy_messages, config.limits.max_unacked_bytes)
         self._card = specialist.card
         self._runner = Runner(specialist, surroundings.crashes, config.limits.deadline_s)
         self._transport = transport
@@ -204,14 +204,15 @@ class Agent:
                 self._results.conclude(message, result, Timing(queue_ms, model_ms), batch[message])
 
     def _may_work(self) -> bool:
-        """Not while results pile up that the broker does not take."""
-        return len(self._outbox) < OUTBOUND_WINDOW + 2 * self.config.batch.max_messages
+        """Not before READY (systemd aborts no hang before), nor while results pile up."""
+        limit = OUTBOUND_WINDOW + 2 * self.config.batch.max_messages
+        return self._ready and len(self._outbox) < limit
 
     def _take_lossy(self) -> None:
         """QoS 0 fills what room the batch has; the rest waits where the newest win."""
         limit = self.config.batch.max_messages
         while self.inbox.lossy and self._may_work() and len(self._batcher) < limit:
-            self._arrived(self.inbox.lossy.popleft())
+            self._arrived(self.inbox.take_lossy())
 
     def _acknowledge(self) -> None:
         for delivery in self._ledger.release() if self._session else ():
@@ -287,13 +288,12 @@ class Agent:
         """Whether a stop was asked for and all in hand is done, or its time is over."""
         if self._stop_by_s is None:
             return False
-        if self._session is None or self._now_s >= self._stop_by_s:
-            return True
-        if len(self._batcher) or len(self._outbox):
+        over = self._session is None or self._now_s >= self._stop_by_s
+        if not over and (len(self._batcher) or len(self._outbox)):
             return False
         if not self._said_stopped:
             self._said_stopped = True
             farewell = state_data("stopped", self._card, self._clock.unix())
-            self._outbox.add(self._writer.state(farewell))
+            self._outbox.add_first(self._writer.state(farewell))
             self._send()
-        return not len(self._outbox)
+        return over or not len(self._outbox)

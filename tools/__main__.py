@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -36,7 +38,9 @@ def _train_parser(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--out", type=Path, default=Path("models/gateway-default"), help="bundle (%(default)s)"
     )
-    train.add_argument("--epochs", type=int, help="passes over the messages")
+    train.add_argument(
+        "--epochs", type=int, help="passes over the messages (12, more where messages are few)"
+    )
     train.add_argument("--seed", type=int, default=7, help="of data, noise and weights (7)")
     train.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch")
     train.add_argument("--fp32", action="store_true", help="without quantisation, to compare")
@@ -58,13 +62,18 @@ def _train(options: argparse.Namespace) -> int:
 
     chosen = {"seed": options.seed, "quantise": not options.fp32}
     if options.epochs:
-        chosen["epochs"] = options.epochs
-    name = options.out.name if options.data else "gateway-default"
+        chosen |= {"epochs": options.epochs, "fewest_steps": 0}
+    name = _bundle_name(options.out) if options.data else "gateway-default"
     bundle = run(Job(options.out, options.data, name, recipe=Recipe(**chosen)))
     print(f"packed {options.out}: {bundle.card.name} {bundle.card.version}, {bundle.digest[:12]}")
     dev = options.data / "dev.jsonl" if options.data else "FILE.jsonl"
-    print(f"next: python -m tools evaluate {options.out} {dev}")
+    print(f"next: python -m tools evaluate {shlex.quote(str(options.out))} {shlex.quote(str(dev))}")
     return 0
+
+
+def _bundle_name(out: Path) -> str:
+    """The folder's name, made fit for a manifest: lower case, no spaces."""
+    return re.sub(r"[^a-z0-9._-]+", "-", out.name.lower()).strip("-._")[:64] or "bundle"
 
 
 def _evaluate(options: argparse.Namespace) -> int:

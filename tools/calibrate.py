@@ -57,7 +57,7 @@ def collect(
                 tag_tokens(encoding.offsets, example, vocabulary.labels)[i] for i in kept
             ]
     return Logits(
-        np.array(routes, np.float32).reshape(-1, len(vocabulary.routes)),
+        np.array(routes, np.float32).reshape(len(routes), len(vocabulary.routes)),
         np.array(route_targets, np.int64),
         np.concatenate([*tags, np.zeros((0, vocabulary.tags), np.float32)]),
         np.array(tag_targets, np.int64),

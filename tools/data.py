@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from tools.corpus.annotation import LABELS, ROUTES, Example, Span
 from tools.errors import ToolError
 
 OUT_OF_SCOPE = "other"
+NAME = re.compile(r"[^\s/+#\x00-\x1f]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,16 @@ def vocabulary_of(examples: Iterable[Example]) -> Vocabulary:
         routes |= {example.route} - {""}
         labels |= {span.label for span in example.entities}
     return Vocabulary(_ordered(routes, ROUTES), _ordered(labels, LABELS))
+
+
+def check_names(vocabulary: Vocabulary) -> None:
+    """Refuses names that cannot stand in a manifest or a topic. Raises ToolError."""
+    for name in (*vocabulary.routes, *vocabulary.labels):
+        if not NAME.fullmatch(name):
+            raise ToolError(
+                f"{name!r} cannot be a route or label: it goes into MQTT topics",
+                f"rename it, for instance to {re.sub(r'[^A-Za-z0-9_-]+', '_', name)[:64]!r}",
+            )
 
 
 def _ordered(names: set[str], known: Sequence[str]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from tools.card import model_card
 from tools.corpus.annotation import Example, read_messages
 from tools.corpus.generate import variants
 from tools.crf import FORBIDDEN, forbidden
-from tools.data import Vocabulary, read_jsonl, split, vocabulary_of
+from tools.data import Vocabulary, check_names, read_jsonl, split, vocabulary_of
 from tools.errors import ToolError
 from tools.export import build
 from tools.metrics import score
@@ -81,15 +81,16 @@ def run(job: Job) -> Bundle:
 
 def read_corpus(job: Job) -> Corpus:
     """The default corpus multiplied by noise, or a folder of one's own as it is."""
-    epochs = job.recipe.epochs
     if job.data is not None:
         train_set, dev = (read_jsonl(job.data / f"{part}.jsonl") for part in ("train", "dev"))
         vocabulary = vocabulary_of(train_set)
+        check_names(vocabulary)
         _refuse_strangers(dev, vocabulary)
-        return Corpus(train_set, dev, [train_set] * epochs, vocabulary, job.data.name)
+        epochs = [train_set] * job.recipe.epochs_over(len(train_set))
+        return Corpus(train_set, dev, epochs, vocabulary, job.data.name)
     examples = read_messages(MESSAGES)
     train_set, dev = split(examples)
-    noised = variants(train_set, epochs, job.recipe.seed)
+    noised = variants(train_set, job.recipe.epochs_over(len(train_set)), job.recipe.seed)
     return Corpus(train_set, dev, noised, vocabulary_of(examples), "tools/corpus")
 
 
@@ -110,7 +111,7 @@ def train(base: Base, corpus: Corpus, recipe: Recipe) -> Encoder:
     batcher = Batcher(load_tokenizer(base.tokenizer, MAX_TOKENS), vocabulary)
 
     def report(epoch: int, encoder: Encoder) -> str:
-        if epoch % REPORT_EPOCHS and epoch != recipe.epochs:
+        if epoch % REPORT_EPOCHS and epoch != len(corpus.epochs):
             return "…"
         encoder.set_quantise(recipe.quantise)
         return dev_line(encoder, batcher, corpus)
@@ -159,7 +160,7 @@ def assemble(encoder: Encoder, base: Base, corpus: Corpus, job: Job) -> pack.Con
             "dev": len(corpus.dev),
         },
         "seed": job.recipe.seed,
-        "epochs": job.recipe.epochs,
+        "epochs": len(corpus.epochs),
     }
     return contents
 

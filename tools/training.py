@@ -20,9 +20,13 @@ from tools.model import Encoder
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. Rates are per step of AdamW; shares are of all steps."""
+    """How to train. Rates are per step of AdamW; shares are of all steps.
 
-    epochs: int = 16
+    Few messages get more epochs, so that there are ``fewest_steps`` at least.
+    """
+
+    epochs: int = 12
+    fewest_steps: int = 600
     batch_messages: int = 32
     seed: int = 7
     quantise: bool = True
@@ -39,6 +43,11 @@ class Recipe:
     smoothing: float = 0.1
     learn_words: bool = True
     hole_share: float = 0.06
+
+    def epochs_over(self, messages: int) -> int:
+        """Passes over that many messages."""
+        fewest = math.ceil(self.fewest_steps * self.batch_messages / max(1, messages))
+        return max(self.epochs, fewest)
 
 
 class Trainer:

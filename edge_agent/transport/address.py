@@ -45,7 +45,7 @@ def read_password(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        return path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"mqtt.password_file {path}: {error}", f"write the password into {path}, mode 0600"
@@ -96,6 +96,15 @@ def connack_refusal(address: BrokerAddress, reason: int, text: str) -> AgentErro
         f"(user {address.username!r}): {text}",
         "correct mqtt.username, mqtt.password_file and mqtt.client_id, "
         "or the broker's password file",
+    )
+
+
+def broken(address: BrokerAddress) -> BrokerUnavailable:
+    """It ended without a word, which is also how some brokers treat a second client of a name."""
+    return BrokerUnavailable(
+        f"broker {address}: the connection broke",
+        "see the network and the broker's log, and check that no other client is named "
+        f"{address.client_id}",
     )
 
 

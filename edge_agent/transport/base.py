@@ -7,6 +7,7 @@ acknowledges, and decides nothing: what a signal means is the agent's business.
 from __future__ import annotations
 
 import queue
+import threading
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -88,27 +89,48 @@ Signal = (
 class Inbox:
     """Signals for the agent's loop. ``put`` may be called from any thread and signal handler.
 
-    Deliveries at QoS 0 wait in ``lossy``, where the newest push out the oldest; all other signals
-    are bounded by the windows of MQTT.
+    Deliveries at QoS 0 wait in ``lossy``, where the newest push out the oldest when there are too
+    many of them, or too many bytes; all other signals are bounded by the windows of MQTT.
     """
 
     max_lossy_messages: int
+    max_lossy_bytes: int = 16 << 20
     signals: queue.SimpleQueue[Signal] = field(default_factory=queue.SimpleQueue)
     dropped: int = 0
-    lossy: deque[Delivery] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lossy = deque(maxlen=self.max_lossy_messages)
+    lossy: deque[Delivery] = field(default_factory=deque)
+    _lossy_bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def put(self, signal: Signal) -> None:
         """Takes a signal in."""
         if not isinstance(signal, Arrived) or signal.delivery.qos > 0:
             self.signals.put(signal)
             return
-        self.dropped += len(self.lossy) == self.max_lossy_messages
-        self.lossy.append(signal.delivery)
-        if len(self.lossy) == 1:
+        with self._lock:
+            was_empty = not self.lossy
+            self.lossy.append(signal.delivery)
+            self._lossy_bytes += len(signal.delivery.payload)
+            while self._too_much():
+                self._take_oldest()
+                self.dropped += 1
+        if was_empty:
             self.signals.put(LossyArrived())
+
+    def take_lossy(self) -> Delivery:
+        """The oldest delivery at QoS 0. IndexError when there is none."""
+        with self._lock:
+            return self._take_oldest()
+
+    def _take_oldest(self) -> Delivery:
+        delivery = self.lossy.popleft()
+        self._lossy_bytes -= len(delivery.payload)
+        return delivery
+
+    def _too_much(self) -> bool:
+        count = len(self.lossy)
+        return count > self.max_lossy_messages or (
+            count > 1 and self._lossy_bytes > self.max_lossy_bytes
+        )
 
     def get(self, timeout_s: float) -> Signal | None:
         """The next signal, or None when none comes in time."""

@@ -24,6 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edge_agent.errors import AgentError, SetupError
 from edge_agent.transport.address import (
     BrokerAddress,
+    broken,
     certificate_refused,
     connack_refusal,
     overrun,
@@ -41,6 +42,7 @@ from edge_agent.transport.base import (
     SessionStarted,
     Subscribed,
 )
+from edge_agent.transport.held import HeldBytes
 from edge_agent.transport.retry import Retry
 from edge_agent.types import Delivery, Publication
 
@@ -136,8 +138,7 @@ class _Connection:
         self._protocol = protocol
         self._inbox = inbox
         self._error: AgentError | None = None
-        self._held_bytes = 0
-        self._held_lock = threading.Lock()
+        self._held = HeldBytes(address.max_packet_bytes)
         self.client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id=address.client_id,
@@ -168,9 +169,9 @@ class _Connection:
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def ack(self, delivery: Delivery) -> None:
-        with self._held_lock:
-            self._held_bytes -= len(delivery.payload)
         self.client.ack(delivery.mid, 1)
+        if self._held.release(len(delivery.payload)):
+            self.close(overrun(self._address, self._held.overrun_bytes))
 
     def subscribe(self, filters: tuple[str, ...]) -> None:
         if self._protocol == "5":
@@ -197,12 +198,15 @@ class _Connection:
         deadline_s = time.monotonic() + limit_s
         while self.client.loop(LOOP_WAIT_S) == MQTTErrorCode.MQTT_ERR_SUCCESS:
             if not self.accepted and time.monotonic() > deadline_s:
+                self.hung_up = True  # as good as: a broker lost in a CONNECT it does not know
                 return unreachable(self._address, f"no CONNACK within {limit_s:g} s")
-        if stopping.is_set():
-            return None
+        return None if stopping.is_set() else self._why_it_ended()
+
+    def _why_it_ended(self) -> AgentError:
         self.hung_up = not self.accepted and self._error is None
-        reason = "it hung up before CONNACK" if self.hung_up else "the connection broke"
-        return self._error or unreachable(self._address, reason)
+        if self.hung_up:
+            return unreachable(self._address, "it hung up before CONNACK")
+        return self._error or broken(self._address)
 
     def _connect(self) -> None:
         address, version_5 = self._address, self._protocol == "5"
@@ -258,19 +262,8 @@ class _Connection:
             correlation_data=getattr(given, "CorrelationData", None),
             content_type=getattr(given, "ContentType", None),
         )
-        if delivery.qos > 0 and not self._room_for(delivery):
-            return
-        self._inbox.put(Arrived(delivery))
-
-    def _room_for(self, delivery: Delivery) -> bool:
-        """False, and the connection ends, when the broker overruns the window we announced."""
-        with self._held_lock:
-            self._held_bytes += len(delivery.payload)
-            held_bytes = self._held_bytes
-        if held_bytes <= max(self._address.max_packet_bytes, len(delivery.payload)):
-            return True
-        self.close(overrun(self._address, held_bytes))
-        return False
+        if delivery.qos == 0 or self._held.take(len(delivery.payload)):
+            self._inbox.put(Arrived(delivery))
 
     def _on_publish(self, _c: Any, _u: Any, mid: int, reason: ReasonCode, _p: Any) -> None:
         self._inbox.put(Delivered(self.epoch, mid, reason.value, str(reason)))

@@ -55,7 +55,7 @@ class MqttClient:
         self._changed = threading.Condition()
         self._received: list[Received] = []
         self._reasons: dict[int, str] = {}
-        self._subscribed: set[int] = set()
+        self._pending: set[int] = set()
         self._filters: list[str] = []
         self.refused: str | None = None
         self._client = client = mqtt.Client(
@@ -95,8 +95,8 @@ class MqttClient:
         """Subscribes and waits until the broker has granted it."""
         for filter_ in filters:
             self._filters.append(filter_)
-            mid = self._subscribe(filter_, qos)
-            self.wait(lambda mid=mid: mid in self._subscribed, 10, f"SUBACK of {filter_}")  # type: ignore[misc]
+            self._subscribe(filter_, qos)
+            self.wait(lambda: not self._pending, 10, f"SUBACK of {filter_}")
 
     def publish(self, topic: str, payload: bytes | str, **more: Any) -> str:
         """Publishes at QoS 1 and waits for the PUBACK. Returns its reason, ``Success`` if granted.
@@ -123,6 +123,17 @@ class MqttClient:
         """All messages so far, in arrival order."""
         with self._changed:
             return list(self._received)
+
+    @property
+    def connects(self) -> int:
+        """How often it has connected."""
+        return self._connects
+
+    def wait_until_back(self, connects: int, timeout_s: float) -> None:
+        """Until it has connected more often than that, and every filter is granted."""
+        self.wait(
+            lambda: self._connects > connects and not self._pending, timeout_s, "the connection"
+        )
 
     def since(self, index: int) -> list[Received]:
         """The messages from this one on, counted from 0 in arrival order."""
@@ -169,11 +180,12 @@ class MqttClient:
         """The first message on exactly this topic."""
         return self.wait_for(lambda message: message.topic == topic, timeout_s, f"a {topic}")
 
-    def _subscribe(self, filter_: str, qos: int = 1) -> int:
+    def _subscribe(self, filter_: str, qos: int = 1) -> None:
         options = SubscribeOptions(qos, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
-        mid = self._client.subscribe(filter_, options=options)[1]
-        assert mid is not None
-        return mid
+        with self._changed:
+            mid = self._client.subscribe(filter_, options=options)[1]
+            assert mid is not None
+            self._pending.add(mid)
 
     def _on_connect(self, _c: Any, _u: Any, flags: Any, reason: Any, _p: Any) -> None:
         with self._changed:
@@ -206,5 +218,5 @@ class MqttClient:
 
     def _on_subscribe(self, _c: Any, _u: Any, mid: int, _reasons: Any, _p: Any) -> None:
         with self._changed:
-            self._subscribed.add(mid)
+            self._pending.discard(mid)
             self._changed.notify_all()

@@ -21,6 +21,7 @@ TOPIC = "site/line/1"
 DRAIN_TIMEOUT_S = 120.0
 WINDOW = 20
 LONGEST_START_S = 1.0
+QUIET_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,24 @@ class Traffic:
         """Until only so many messages lack a result."""
         what = f"{len(self.sent) - at_most} results"
         self.collector.wait(lambda: self.unanswered <= at_most, timeout_s, what)
+
+    @property
+    def connects(self) -> tuple[int, int]:
+        """How often sender and collector have connected."""
+        return self.sender.connects, self.collector.connects
+
+    def wait_until_back(self, connects: tuple[int, int]) -> None:
+        """Until both have connected more often than that and have their subscriptions."""
+        for client, before in zip((self.sender, self.collector), connects, strict=True):
+            client.wait_until_back(before, DRAIN_TIMEOUT_S)
+
+    def settle(self) -> None:
+        """Until no result has come for a while: what lacks then is lost."""
+        last, since_s = -1, time.monotonic()
+        while time.monotonic() - since_s < QUIET_S:
+            if self.results != last:
+                last, since_s = self.results, time.monotonic()
+            time.sleep(0.05)
 
     def flush(self) -> None:
         """Until all that the broker has for the collector has come."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,8 +92,12 @@ class Site:
         return reply
 
     def health(self) -> dict[str, Any]:
-        """What the agent says of itself, now."""
-        result: dict[str, Any] = self.request("health", qos=0)["result"]
+        """What the agent says of itself, now. Asked in the way of MQTT 3.1.1, which all know."""
+        reply_to = f"edge/{self.gateway}/reply/health-{next(NUMBERS)}"
+        body = json.dumps({"reply_to": reply_to})
+        self.client.publish(f"edge/{self.gateway}/request/health", body, qos=0)
+        reply = self.client.wait_for_topic(reply_to, PATIENCE_S).json
+        result: dict[str, Any] = reply["result"]
         return result
 
     def counter(self, name: str) -> int:

@@ -27,16 +27,16 @@ class Supervisor:
         self.agent.start(wait=False)
 
     def wait_silent(self) -> None:
-        """Until the watchdog, once fed, has not been fed for a while."""
+        """Until the watchdog, armed by READY=1, has not been fed for a while."""
         fed, since_s = 0, time.monotonic()
 
         def silent() -> bool:
             nonlocal fed, since_s
             assert self.agent.process.poll() is None, self.agent.stderr
             count = self.agent.notify.lines.count("WATCHDOG=1")
-            if count != fed:
+            if count != fed or not self.agent.ready:
                 fed, since_s = count, time.monotonic()
-            return count > 0 and time.monotonic() - since_s > SILENCE_S
+            return self.agent.ready and time.monotonic() - since_s > SILENCE_S
 
         wait_until(silent, PATIENCE_S, lambda: f"a silent watchdog:\n{self.agent.stderr}")
 

@@ -19,6 +19,7 @@ from edge_agent.surroundings import Clock, Surroundings
 from edge_agent.systemd import Notifier
 from edge_agent.transport.base import Inbox, Signal, Stop
 from edge_agent.transport.loopback import LoopbackBroker, LoopbackTransport
+from edge_agent.types import Prediction
 from tests.support.agent_process import write_config
 from tests.unit.samples import delivery
 
@@ -30,8 +31,9 @@ TURNS = 10_000
 class ScriptedInbox(Inbox):
     """Has the next signal at once; where the agent would wait, the script goes on or time does."""
 
-    def __init__(self, site: Site, max_lossy_messages: int) -> None:
-        super().__init__(max_lossy_messages)
+    def __init__(self, site: Site) -> None:
+        limits = site.config.limits
+        super().__init__(limits.max_lossy_messages, limits.max_unacked_bytes)
         self._site = site
         self.turns = 0
 
@@ -71,7 +73,7 @@ class Site:
             watchdog_s=self.watchdog_s,
         )
         self.agent = agent = Agent(self.config, self.specialist, self.transport, surroundings)
-        self.inbox = agent.inbox = ScriptedInbox(self, self.config.limits.max_lossy_messages)
+        self.inbox = agent.inbox = ScriptedInbox(self)
         try:
             agent.run()
         finally:
@@ -117,9 +119,7 @@ class Site:
     def said(self, kind: str) -> list[dict[str, Any]]:
         """The payloads on all topics that begin so, below our prefix."""
         topics = f"edge/t/{kind}"
-        return [
-            json.loads(p.payload) for p in self.broker.published if p.topic.startswith(topics)
-        ]
+        return [json.loads(p.payload) for p in self.broker.published if p.topic.startswith(topics)]
 
     @property
     def events(self) -> list[str]:
@@ -135,3 +135,29 @@ class Site:
     def codes(self) -> list[str]:
         """The code of each dead letter, in order."""
         return [letter["code"] for letter in self.said("error")]
+
+
+class Watched(EncoderSpecialist):
+    """A specialist that notes what it is asked, and fails on some words as told."""
+
+    def __init__(self, inner: EncoderSpecialist, **failures: Exception) -> None:
+        self.__dict__.update(vars(inner))
+        self.asked: list[list[str]] = []
+        self.failures = failures
+
+    def predict(self, texts: list[str]) -> list[Prediction]:
+        self.asked.append(texts)
+        for word, error in self.failures.items():
+            if any(word in text for text in texts):
+                raise error
+        return super().predict(texts)
+
+
+def watched(site: Site, **failures: Exception) -> Watched:
+    site.specialist = specialist = Watched(site.specialist, **failures)
+    return specialist
+
+
+def health(site: Site) -> dict[str, Any]:
+    """The latest."""
+    return site.said("health")[-1]

@@ -143,6 +143,26 @@ def test_a_packet_identifier_used_again_in_between_is_not_confused() -> None:
     assert [one.payload for one in ledger.release()] == [b"other"]
 
 
+def test_a_packet_identifier_used_again_on_one_connection_takes_its_new_place() -> None:
+    """No broker should; the newer message is acknowledged after those that came before it."""
+    ledger = AckLedger()
+    arrive(ledger, 1, outstanding=0)
+    arrive(ledger, 2, outstanding=0)
+    ledger.arrive(delivery("newer", mid=1))
+    assert released(ledger) == [(1, 2), (1, 1)]
+
+
+def test_an_equal_message_after_an_acknowledged_redelivery_is_worked_on() -> None:
+    """It was lost on the way, so that it too comes marked DUP for the first time we see it."""
+    ledger = AckLedger()
+    first = arrive(ledger, 1, outstanding=0)
+    ledger.session_started(resumed=True)
+    assert ledger.arrive(replace(first.delivery, epoch=2, dup=True)) is None
+    assert released(ledger) == [(2, 1)]
+    ledger.session_started(resumed=True)
+    assert ledger.arrive(replace(first.delivery, epoch=3, dup=True)) is not None
+
+
 class BrokerModel(RuleBasedStateMachine):
     """A simple broker that sends in order, and again after a reconnect, beside the ledger.
 
@@ -171,6 +191,17 @@ class BrokerModel(RuleBasedStateMachine):
             return
         self.unacked[mid] = one
         self._take(one, outstanding)
+
+    @precondition(lambda self: not self.to_resend and len(self.unacked) < MIDS)
+    @rule(repeat=st.booleans())
+    def send_into_the_void(self, repeat: bool) -> None:
+        """The connection breaks before it arrives: its first arrival will be marked DUP."""
+        mid = next(m for m in range(1, MIDS + 1) if m not in self.unacked)
+        self.texts += not repeat
+        one = delivery(f"{mid} {self.texts}", mid=mid, epoch=self.epoch)
+        if one.payload not in self.in_hand:
+            self.unacked[mid] = one
+            self.reconnect()
 
     @precondition(lambda self: self.to_resend)
     @rule(outstanding=st.integers(0, 2))

@@ -86,6 +86,7 @@ def test_one_crash_is_counted_once(tmp_path: Path) -> None:
     """However often the agent starts after it, or is killed in between."""
     die(tmp_path, AT_WORK.format(deed=KILL), "SIGSEGV", FIRST)
     assert counts(tmp_path) == {FIRST: 1}
+    die(tmp_path, KILL, "SIGSEGV")
     die(tmp_path, AT_WORK.format(deed=KILL), "SIGKILL", FIRST)
     assert counts(tmp_path) == {FIRST: 1}
 
@@ -121,6 +122,9 @@ def test_an_out_of_memory_kill_counts(tmp_path: Path, monkeypatch: pytest.Monkey
         record._working[:ID_BYTES] = FIRST.encode()
         record.close()
         assert record.counts == expected
+    (folder / "oom-kills").unlink()
+    vmstat.write_text("oom_kill 5\n")
+    assert counts(folder) == {FIRST: 1}
 
 
 def test_a_kernel_without_that_count_blames_nobody(

@@ -1,0 +1,1 @@
+"""Long runs against a real Mosquitto: `make soak`, which renews docs/reliability.md."""

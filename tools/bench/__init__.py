@@ -1,0 +1,1 @@
+"""How fast, how heavy: `make bench`, which renews docs/benchmarks.md."""
