@@ -47,6 +47,7 @@ from edge_agent.transport.retry import Retry
 from edge_agent.types import Delivery, Publication
 
 LOOP_WAIT_S = 1.0
+LAST_WORDS_S = 1.0
 NO_LIMIT = 65535
 UNSUPPORTED_VERSION = 0x84
 
@@ -99,7 +100,7 @@ class PahoTransport:
         if connection := self._connection:
             connection.client.disconnect()
         if self._thread.is_alive():
-            self._thread.join(timeout_s)
+            self._thread.join(max(timeout_s, LAST_WORDS_S))
 
     def _run(self) -> None:
         """The thread: connect, serve, wait, again. A bug in it becomes a signal, never silence."""

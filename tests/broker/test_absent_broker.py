@@ -38,7 +38,8 @@ def test_an_absent_broker_is_waited_for(
     site = make_site(mqtt={"max_reconnect_wait_s": CEILING_S})
     site.broker.stop()
     site.agent.start()
-    assert "STATUS=waiting for the broker" in site.agent.notify.lines
+    status = "STATUS=waiting for the broker"
+    wait_until(lambda: status in site.agent.notify.lines, 10, status)
     wait_until(lambda: len(waits_s(site.agent)) >= 4, 20, "four attempts")
     waits = waits_s(site.agent)
     assert 0.5 <= waits[0] <= 1

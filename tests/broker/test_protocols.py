@@ -67,7 +67,7 @@ def test_auto_falls_back(old_broker: int, tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "agent"
     folder.mkdir()
     config = write_config(
-        folder / "edge-agent.toml", old_broker, tiny, mqtt={"connect_timeout_s": 2}
+        folder / "edge-agent.toml", old_broker, tiny, mqtt={"connect_timeout_s": 1}
     )
     agent = AgentProcess(config)
     seen = tmp_path / "seen"

@@ -26,6 +26,10 @@ def certificates(broker: Broker) -> Certificates:
     return broker.certificates
 
 
+def wait_subscribed(agent: AgentProcess) -> None:
+    wait_until(lambda: "STATUS=subscribed" in agent.notify.lines, 10, lambda: agent.stderr)
+
+
 def require_refused(agent: AgentProcess, *words: str) -> None:
     agent.start(wait=False)
     assert agent.wait_exit() == EXIT_SETUP
@@ -42,7 +46,7 @@ def test_the_right_authority(
     for host in ("localhost", "127.0.0.1"):
         agent = make_agent(broker, tiny, mqtt=settings(tls, host=host, protocol=protocol))
         agent.start()
-        assert "STATUS=subscribed" in agent.notify.lines
+        wait_subscribed(agent)
         assert agent.stop() == 0
 
 
@@ -85,7 +89,7 @@ def test_a_client_certificate(make_broker: MakeBroker, make_agent: Make, tiny: P
     made = certificates(broker)
     tls = {"ca_file": made.ca, "cert_file": made.client_cert, "key_file": made.client_key}
     agent = make_agent(broker, tiny, mqtt=settings(tls)).start()
-    assert "STATUS=subscribed" in agent.notify.lines
+    wait_subscribed(agent)
     assert "u'edge-agent'" in broker.log
     assert agent.stop() == 0
 
