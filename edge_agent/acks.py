@@ -4,14 +4,21 @@ PUBACKs go out in the order of arrival [MQTT-4.6.0-2], each once, only on the co
 brought the delivery. When a connection ends, what is unacknowledged is set aside: a resumed
 session sends it again, marked DUP, and the entry takes up where it was, so that no work is done
 twice. A new session starts empty, because its packet identifiers mean other messages.
+
+Some brokers give each message the lowest free packet identifier, so that two equal messages in a
+row look like one delivered twice. ``Delivery.repeat`` tells them apart: it counts how often this
+packet identifier has brought the same bytes and been acknowledged before.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_agent.types import Delivery
+
+REMEMBERED_ACKS = 1024
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +40,7 @@ class AckLedger:
     def __init__(self) -> None:
         self._entries: dict[int, Entry] = {}
         self._set_aside: dict[int, Entry] = {}
+        self._acked: OrderedDict[int, tuple[int, int]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -43,10 +51,10 @@ class AckLedger:
             return Entry(delivery)
         known = self._set_aside.pop(delivery.mid, None) or self._entries.get(delivery.mid)
         if known and delivery.dup and _same(known.delivery, delivery):
-            known.delivery = delivery
+            known.delivery = replace(delivery, repeat=known.delivery.repeat)
             self._entries[delivery.mid] = known
             return None
-        entry = Entry(delivery)
+        entry = Entry(self._counted(delivery))
         self._entries.pop(delivery.mid, None)
         self._entries[delivery.mid] = entry
         return entry
@@ -55,6 +63,8 @@ class AckLedger:
         """A new connection: nothing can be acknowledged until it is delivered again."""
         self._set_aside = {**self._set_aside, **self._entries} if resumed else {}
         self._entries = {}
+        if not resumed:
+            self._acked.clear()
 
     def release(self) -> Iterator[Delivery]:
         """Takes out the deliveries to acknowledge now: the settled ones at the head."""
@@ -63,7 +73,20 @@ class AckLedger:
             if not entry.settled:
                 return
             del self._entries[mid]
+            self._remember(entry.delivery)
             yield entry.delivery
+
+    def _counted(self, delivery: Delivery) -> Delivery:
+        content, repeat = self._acked.get(delivery.mid, (0, 0))
+        if content != hash((delivery.topic, delivery.payload)):
+            return delivery
+        return replace(delivery, repeat=repeat if delivery.dup else repeat + 1)
+
+    def _remember(self, delivery: Delivery) -> None:
+        self._acked[delivery.mid] = (hash((delivery.topic, delivery.payload)), delivery.repeat)
+        self._acked.move_to_end(delivery.mid)
+        if len(self._acked) > REMEMBERED_ACKS:
+            self._acked.popitem(last=False)
 
 
 def _same(one: Delivery, other: Delivery) -> bool:

@@ -122,7 +122,7 @@ class Agent:
             self._metrics.count("redelivered")
             return
         self._metrics.count("received")
-        parts = messages_of(delivery, self.config, self._identity)
+        parts = messages_of(entry.delivery, self.config, self._identity)
         if isinstance(parts, str):
             self._metrics.count(parts)
             return

@@ -1,7 +1,8 @@
 """Publications on their way to the broker, in order, within its window. Pure; sends nothing.
 
 A publication stays here until the broker's PUBACK. After a reconnect every one without a PUBACK
-is sent again, in the same order, before anything newer.
+is sent again, in the same order, before anything newer. What settles no delivery (our own state
+and health) is not: every connection writes it anew.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class Outbox:
     def restart(self, window: int) -> None:
         """A new connection: all that was in flight waits again, oldest first."""
         self.window = window
-        self._waiting.extendleft(parcel for parcel, _ in reversed(self._in_flight.values()))
+        parcels = [parcel for parcel, _ in self._in_flight.values()] + list(self._waiting)
+        self._waiting = deque(parcel for parcel in parcels if parcel.entry is not None)
         self._in_flight.clear()
 
     def oldest_sent_s(self) -> float | None:

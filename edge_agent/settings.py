@@ -55,14 +55,15 @@ def load_config(path: Path | None, flags: list[str]) -> Config:
 
 
 def _refuse_unknown_variables() -> None:
-    known = {f"{ENV_PREFIX}{name}".upper() for name in Config.model_fields}
-    for variable in os.environ:
-        section = "__".join(variable.upper().split("__")[:2])
+    known = set(Config.model_fields)
+    problems = []
+    for variable in sorted(os.environ):
+        section = variable.upper().removeprefix(ENV_PREFIX).partition("__")[0].lower()
         if variable.upper().startswith(ENV_PREFIX) and section not in known:
-            raise ConfigError(
-                f"environment variable {variable}: no such setting{_suggest(section, known)}",
-                f"unset {variable}, or correct its name",
-            )
+            suggestion = _suggest(section, known)
+            problems.append(f"environment variable {variable}: no setting {section}{suggestion}")
+    if problems:
+        raise ConfigError("; ".join(problems), "unset them, or correct their names")
 
 
 def _problem(item: ErrorDetails) -> str:

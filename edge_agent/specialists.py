@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import numpy as np
+
 from edge_agent.bundle import MODEL, TOKENIZER, Bundle, Manifest
 from edge_agent.errors import BundleError, InferenceFailed
 from edge_agent.inference.encode import Encoding, TextEncoder, pad
@@ -37,6 +39,7 @@ class EncoderSpecialist:
         for group in by_length(encodings):
             ids, mask = pad([encodings[i] for i in group])
             outputs = self._session.run({"input_ids": ids, "attention_mask": mask})
+            _refuse_nan(outputs)
             for row, i in enumerate(group):
                 logits = {name: output[row] for name, output in outputs.items()}
                 predictions[i] = self._decode(logits, encodings[i], texts[i])
@@ -78,6 +81,14 @@ class EncoderSpecialist:
                     f"the manifest's routes and labels ask for {shape}",
                     PACK_AGAIN,
                 )
+
+
+def _refuse_nan(outputs: dict[str, Floats]) -> None:
+    """No number of ours would be JSON."""
+    if not all(np.isfinite(output).all() for output in outputs.values()):
+        raise InferenceFailed(
+            "the model's output is not finite", "pack the bundle again, or use an older version"
+        )
 
 
 def by_length(encodings: list[Encoding]) -> Iterator[list[int]]:

@@ -61,6 +61,7 @@ class Delivery:
 
     ``epoch`` counts connections; a packet identifier ``mid`` means something only within one, or
     across several of one session. ``received_s`` is monotonic, ``received_at_s`` Unix time.
+    ``repeat`` is counted by the ledger.
     """
 
     topic: str
@@ -76,6 +77,7 @@ class Delivery:
     response_topic: str | None = None
     correlation_data: bytes | None = None
     content_type: str | None = None
+    repeat: int = 0
 
 
 class Operation(str, Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_agent.config import Limits, Source
@@ -47,7 +47,7 @@ class Identity:
 
     def of(self, delivery: Delivery, index: int = 0) -> str:
         """32 hexadecimal digits. QoS 0 has no packet identifier and is told by arrival time."""
-        mark = delivery.mid if delivery.qos else delivery.received_at_s
+        mark = f"{delivery.mid}.{delivery.repeat}" if delivery.qos else delivery.received_at_s
         head = f"{self.session}\0{mark}\0{index}\0{delivery.topic}\0".encode()
         return hashlib.sha256(head + delivery.payload).hexdigest()[:32]
 
@@ -78,12 +78,10 @@ def parse_request(
     reply = Reply(delivery.response_topic, delivery.correlation_data)
     try:
         body = _request_body(delivery, limits)
-        reply = Reply(
-            delivery.response_topic or _string(body, "reply_to"),
-            delivery.correlation_data,
-            _request_id(body),
-        )
-        _check_reply_topic(reply.topic, reply_prefix)
+        topic = delivery.response_topic or _string(body, "reply_to")
+        reply = Reply(topic, delivery.correlation_data)
+        _check_reply_topic(topic, reply_prefix)
+        reply = replace(reply, request_id=_request_id(body))
         operation = _operation(delivery.topic)
         text = without_surrogates(_string(body, "text") or "")
         if operation is not Operation.HEALTH and not text.strip():

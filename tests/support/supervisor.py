@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 FEED_EVERY_S = 0.2
 SILENCE_S = 2.0
 """Ten missed datagrams: no busy machine explains that."""
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 
 
 class Supervisor:

@@ -163,6 +163,21 @@ def test_an_equal_message_after_an_acknowledged_redelivery_is_worked_on() -> Non
     assert ledger.arrive(replace(first.delivery, epoch=3, dup=True)) is not None
 
 
+def test_equal_messages_under_one_packet_identifier_are_counted() -> None:
+    """Some brokers use the lowest free identifier: a new one differs, a redelivery does not."""
+    ledger = AckLedger()
+    repeats = []
+    for dup in (False, False, True, False):
+        entry = ledger.arrive(delivery("ok", mid=1, dup=dup))
+        assert entry is not None
+        repeats.append(entry.delivery.repeat)
+        assert len(list(ledger.release())) == 1
+    assert repeats == [0, 1, 1, 2]
+    other = ledger.arrive(delivery("other", mid=1))
+    assert other is not None
+    assert other.delivery.repeat == 0
+
+
 class BrokerModel(RuleBasedStateMachine):
     """A simple broker that sends in order, and again after a reconnect, beside the ledger.
 

@@ -97,8 +97,8 @@ def test_an_unknown_key_like_no_other_lists_the_known(write: Any) -> None:
     [
         ("EDGE_AGENT__MQTT__HOTS", "mqtt.hots: unknown key; did you mean host?"),
         ("EDGE_AGENT__MQTT__TLS__CA_FIL", "mqtt.tls.ca_fil: unknown key; did you mean ca_file?"),
-        ("EDGE_AGENT__MQT__HOST", "did you mean EDGE_AGENT__MQTT?"),
-        ("EDGE_AGENT__XYZZY", "EDGE_AGENT__XYZZY: no such setting; "),
+        ("EDGE_AGENT__MQT__HOST", "no setting mqt; did you mean mqtt?"),
+        ("EDGE_AGENT__XYZZY", "EDGE_AGENT__XYZZY: no setting xyzzy; known: batch, "),
     ],
 )
 def test_an_unknown_variable_has_a_suggestion(

@@ -25,7 +25,7 @@ class Wire:
 def filled(count: int, window: int) -> tuple[Outbox, Wire]:
     outbox, wire = Outbox(window), Wire()
     for i in range(count):
-        outbox.add(publication(i))
+        outbox.add(publication(i), Entry(DELIVERY, outstanding=1))
     outbox.send(wire, 0.0)
     return outbox, wire
 
@@ -77,6 +77,17 @@ def test_after_a_restart_the_old_go_first_in_their_order() -> None:
     assert wire.sent == ["birth", "0", "2", "3", "4"]
 
 
+def test_a_restart_drops_what_settles_no_delivery() -> None:
+    """Each connection writes birth and health anew; old ones would pile up."""
+    outbox, wire = filled(1, window=1)
+    outbox.add(publication("health"))
+    wire.sent.clear()
+    outbox.restart(9)
+    outbox.send(wire, 0.0)
+    assert wire.sent == ["0"]
+    assert len(outbox) == 1
+
+
 def test_a_restart_takes_the_new_window() -> None:
     """Each connection announces its own."""
     outbox, wire = filled(3, window=3)
@@ -100,7 +111,7 @@ def test_the_age_of_the_oldest_without_puback() -> None:
     outbox, wire = Outbox(9), Wire()
     assert outbox.oldest_sent_s() is None
     for sent_s in (1.0, 2.0):
-        outbox.add(publication())
+        outbox.add(publication(), Entry(DELIVERY, outstanding=1))
         outbox.send(wire, sent_s)
     assert outbox.oldest_sent_s() == 1.0
     outbox.confirm(1)
