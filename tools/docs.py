@@ -78,7 +78,7 @@ def writer() -> Writer:
 
 
 def sample_infer() -> str:
-    return fenced("console", f'$ edge-agent infer "{TEXT}"', pretty(edge_agent("infer", TEXT)))
+    return fenced("console", f'$ edge-agent infer "{TEXT}"', edge_agent("infer", TEXT))
 
 
 def sample_event() -> str:

@@ -7,6 +7,8 @@ unless the environment forbids it: so it is forbidden first.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ FOREIGN = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
 )
+PROVIDERS = ["CPUExecutionProvider"]
 QUIET = 3
 """onnxruntime's level for errors only: its warnings are about graphs, not about this device."""
 
@@ -36,9 +39,8 @@ class Session:
 
     def __init__(self, model: bytes, threads: int) -> None:
         try:
-            self._session = ort.InferenceSession(
-                model, _options(threads), providers=["CPUExecutionProvider"]
-            )
+            with _as_file(model) as path:
+                self._session = ort.InferenceSession(path, _options(threads), providers=PROVIDERS)
         except FOREIGN as error:
             raise BundleError(
                 f"model.onnx cannot be loaded by onnxruntime {ort.__version__}: {error}",
@@ -59,6 +61,16 @@ class Session:
                 "try the text with `edge-agent infer`; pack the bundle again if it fails on all",
             ) from error
         return dict(zip(self.outputs, results, strict=True))
+
+
+@contextmanager
+def _as_file(model: bytes) -> Iterator[str]:
+    """A path to the bytes, in RAM: given bytes, onnxruntime keeps them for as long as it lives."""
+    descriptor = os.memfd_create("model.onnx", os.MFD_CLOEXEC)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(model)
+        file.flush()
+        yield f"/proc/self/fd/{descriptor}"
 
 
 def _options(threads: int) -> ort.SessionOptions:
