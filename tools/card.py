@@ -19,8 +19,9 @@ MADE_FROM = """\
 LIMITS = """\
 - English only, and lower-cased before it is read: case carries no meaning.
 - Messages longer than {tokens} tokens are cut; the tail is not read.
-- Trained on hand-written messages and noise over them, not on recorded traffic of your site. Expect
-  less than the figures above where your wording differs; train on your own messages then.
+- The held-out messages come from the same hands as the ones it was trained on, so the scores above
+  flatter it. Expect clearly less on messages of real systems; measure on your own, and train on
+  them where it falls short.
 - It sorts and marks text. It is no safety function: do not let an alarm depend on it alone."""
 
 
