@@ -100,7 +100,7 @@ def test_a_long_queue_does_not_grow_the_memory(
             samples.append((handled, agent.rss_mib))
             return any(m.topic.endswith("/alarm") for m in watcher.received)
 
-        wait_until(finished, 300, "the last of the queued messages")
+        wait_until(finished, 600, "the last of the queued messages")
     settled = max(rss for handled, rss in samples if handled <= SETTLED)
     highest = max(rss for handled, rss in samples)
     print(f"RSS up to {SETTLED} messages {settled:.1f} MiB, up to {QUEUED} {highest:.1f} MiB")

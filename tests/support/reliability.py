@@ -108,6 +108,8 @@ class Traffic:
     """Sends numbered messages to a broker and collects what the agent makes of them."""
 
     broker: Broker
+    sender_port: int | None = None
+    """Where the sender connects, when not straight to the broker."""
     sent: list[int] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
     _records: list[Record] = field(default_factory=list)
@@ -119,7 +121,7 @@ class Traffic:
         self.collector = MqttClient(self.broker.port, options).__enter__()
         self.collector.subscribe("edge/+/event/+", "edge/+/error", "edge/+/state")
         sender = ClientOptions("sender", persistent=True, window=WINDOW)
-        self.sender = MqttClient(self.broker.port, sender).__enter__()
+        self.sender = MqttClient(self.sender_port or self.broker.port, sender).__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -160,16 +162,6 @@ class Traffic:
         """Until only so many messages lack a result."""
         what = f"{len(self.sent) - at_most} results"
         self.collector.wait(lambda: self.unanswered <= at_most, timeout_s, what)
-
-    @property
-    def connects(self) -> tuple[int, int]:
-        """How often sender and collector have connected."""
-        return self.sender.connects, self.collector.connects
-
-    def wait_until_back(self, connects: tuple[int, int]) -> None:
-        """Until both have connected more often than that and have their subscriptions."""
-        for client, before in zip((self.sender, self.collector), connects, strict=True):
-            client.wait_until_back(before, DRAIN_TIMEOUT_S)
 
     def settle(self) -> None:
         """Until no result has come for a while: what lacks then is lost."""

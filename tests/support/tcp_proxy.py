@@ -21,6 +21,7 @@ class TcpProxy:
         self.port = free_port()
         self._target_port = target_port
         self._lock = threading.Lock()
+        self._open = True
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
@@ -32,6 +33,14 @@ class TcpProxy:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
+
+    def shut(self) -> None:
+        """Turns new connections away until ``open``."""
+        self._open = False
+
+    def open(self) -> None:
+        """Lets new connections through again."""
+        self._open = True
 
     def cut(self) -> int:
         """Resets every connection, both ways. Returns how many there were."""
@@ -51,6 +60,8 @@ class TcpProxy:
             except OSError:
                 return
             try:
+                if not self._open:
+                    raise ConnectionRefusedError
                 far = socket.create_connection(("127.0.0.1", self._target_port), 5)
             except OSError:
                 near.close()
