@@ -149,11 +149,10 @@ class Health(Section):
 
 
 class Log(Section):
-    """Level and shape of the log; payload text is never in it unless ``payloads``."""
+    """Level and shape of the log. Payload text is never in it."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "logfmt", "json", "journald"] = "auto"
-    payloads: bool = False
 
 
 class Paths(Section):
