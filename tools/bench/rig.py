@@ -68,8 +68,9 @@ def running(plan: Plan) -> Iterator[Rig]:
             batch={"max_messages": plan.batch_messages},
             paths={"runtime_dir": ram},
         )
-        agent = AgentProcess(config).start()
+        agent = AgentProcess(config)
         try:
+            agent.start()
             with MqttClient(broker.port, ClientOptions("bench", window=1000)) as client:
                 client.subscribe(EVENTS)
                 yield Rig(agent, client)
