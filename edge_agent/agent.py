@@ -88,13 +88,12 @@ class Agent:
     # signals
 
     def _take_signals(self) -> None:
-        signal = self.inbox.get(self._idle_s())
-        for _ in range(SIGNALS_A_TURN):
+        for turn in range(SIGNALS_A_TURN):
+            signal = self.inbox.get(0 if turn else self._idle_s())
             self._now_s = self._clock.monotonic()
             if signal is None:
                 return
             self._handle(signal)
-            signal = self.inbox.get(0)
 
     def _handle(self, signal: base.Signal) -> None:
         """``LossyArrived`` only wakes the loop: the next batch takes what fits."""

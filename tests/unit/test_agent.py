@@ -8,6 +8,7 @@ from collections.abc import Callable
 import jsonschema
 import pytest
 
+from edge_agent.agent import SIGNALS_A_TURN
 from edge_agent.transport.loopback import LoopbackBroker
 from edge_agent.types import Publication
 from edge_agent.wire.schema import json_schema
@@ -189,3 +190,12 @@ def test_a_request_for_an_unknown_operation(site: Site) -> None:
     assert reply["error"]["code"] == "unknown-operation"
     assert site.codes == ["reply-topic-refused"]
     assert len(site.acked) == 2
+
+
+def test_more_signals_than_one_turn_takes_are_all_handled(make_site: MakeSite) -> None:
+    """A signal taken out of the inbox and not handled would be a message never acknowledged."""
+    site = make_site()
+    site.broker.window = 10_000
+    texts = [f"pump {i}" for i in range(3 * SIGNALS_A_TURN)]
+    site.run(site.send(*texts))
+    assert site.acked == texts
