@@ -28,8 +28,8 @@ class Retry:
         self._doubts = self._doubts + 1 if hung_up else 0
         if self.wanted != "auto":
             return
-        if self.protocol == "5" and (version_refused or self._doubts == DOUBTS):
-            self.protocol = "3.1.1"
+        if self.protocol == "5" and (version_refused or self._doubts >= DOUBTS):
+            self.protocol, self._doubts = "3.1.1", 0
         elif self.protocol == "3.1.1":
             self.protocol = "5"
 

@@ -17,10 +17,12 @@ LOGGER("edge_agent").warning("rejected", code="expired", problem="waited too lon
 """
 
 
-def said(level: str, shape: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """What a process of its own logs: the set-up is for the whole process."""
+def said(
+    level: str, shape: str, prelude: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """What a process of its own logs, after a prelude: the set-up is for the whole process."""
     return subprocess.run(
-        [sys.executable, "-c", SAY.format(level=level, shape=shape)],
+        [sys.executable, "-c", prelude + SAY.format(level=level, shape=shape)],
         capture_output=True,
         text=True,
         check=True,
@@ -53,13 +55,7 @@ def test_the_level_decides(level: str, lines: int) -> None:
 def test_under_systemd_without_its_library_standard_error_serves() -> None:
     """systemd-python is an extra; the journal takes standard error as well."""
     hidden = "import sys; sys.modules['systemd'] = None"
-    shown = subprocess.run(
-        [sys.executable, "-c", hidden + SAY.format(level="info", shape="auto")],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "JOURNAL_STREAM": "8:1234"},
-    )
+    shown = said("info", "auto", hidden, JOURNAL_STREAM="8:1234")
     assert "event=rejected" in shown.stderr
 
 
@@ -70,13 +66,7 @@ def test_the_journal_gets_message_priority_and_fields() -> None:
         "journal.send = lambda text, **fields: print(text, fields);"
         "sys.modules['systemd.journal'] = journal; sys.modules['systemd'] = types.ModuleType('s')\n"
     )
-    shown = subprocess.run(
-        [sys.executable, "-c", stand_in + SAY.format(level="info", shape="auto")],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "JOURNAL_STREAM": "8:1234"},
-    )
+    shown = said("info", "auto", stand_in, JOURNAL_STREAM="8:1234")
     assert shown.stderr == ""
     assert shown.stdout.startswith("rejected code=expired problem=waited too long")
     assert "'PRIORITY': 4" in shown.stdout

@@ -62,3 +62,14 @@ def test_a_chosen_version_stays(wanted: str) -> None:
     for _ in range(3):
         failed(retry, refused=True, hung_up=True)
         assert retry.protocol == wanted
+
+
+def test_auto_never_gives_up_on_either_version() -> None:
+    """A 3.1.1 broker that hung at our first try of 3.1.1 is asked in 3.1.1 again and again."""
+    retry = Retry("auto", LIMIT_S)
+    asked = []
+    for _ in range(30):
+        asked.append(retry.protocol)
+        failed(retry, hung_up=True)
+    assert {"5", "3.1.1"} <= set(asked[:6])
+    assert {"5", "3.1.1"} <= set(asked[-6:])
