@@ -22,7 +22,7 @@ from tools.crf import forbidden, negative_log_likelihood  # noqa: E402
 from tools.data import Vocabulary, read_jsonl, split, tag_tokens, vocabulary_of  # noqa: E402
 from tools.errors import ToolError  # noqa: E402
 from tools.export import build  # noqa: E402
-from tools.model import Encoder, Shape  # noqa: E402
+from tools.model import BertEncoder, BertShape, Encoder  # noqa: E402
 from tools.quantise import choose_scales, dequantised, packed  # noqa: E402
 
 TINY = {"hidden": 64, "heads": 4, "ffn": 128, "layers": 2, "max_tokens": 32, "vocabulary": 50}
@@ -30,7 +30,7 @@ TINY = {"hidden": 64, "heads": 4, "ffn": 128, "layers": 2, "max_tokens": 32, "vo
 
 def tiny_encoder(routes: int = 3, labels: int = 2) -> Encoder:
     torch.manual_seed(0)
-    encoder = Encoder(Shape(routes, labels, **TINY, tap=1)).eval()
+    encoder = BertEncoder(BertShape(routes, labels, **TINY)).eval()
     with torch.no_grad():
         for parameter in encoder.parameters():
             if parameter.ndim > 1:

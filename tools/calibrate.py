@@ -15,8 +15,7 @@ from tools.corpus.annotation import Example
 from tools.data import Vocabulary, tag_tokens
 
 TEMPERATURES = np.geomspace(0.5, 4.0, 61)
-THRESHOLDS = np.linspace(0.0, 0.5, 51)
-ABOUT_AS_MANY = 0.01
+THRESHOLDS = np.linspace(0.0, 0.95, 96)
 
 
 @dataclass
@@ -29,12 +28,15 @@ class Logits:
     tag_targets: NDArray[np.int64]
 
 
-def calibrate(logits: Logits, vocabulary: Vocabulary) -> Calibration:
-    """Temperatures of least negative log-likelihood; the threshold that gets most routes right."""
+def calibrate(logits: Logits, vocabulary: Vocabulary, abstain_cost: float) -> Calibration:
+    """Temperatures of least negative log-likelihood, and the threshold to abstain below.
+
+    ``abstain_cost`` is the share of in-scope messages that abstaining may get wrong.
+    """
     temperature = _best_temperature(logits.routes, logits.route_targets)
     return Calibration(
         temperature=temperature,
-        abstain_below=_best_threshold(logits, temperature, vocabulary),
+        abstain_below=_best_threshold(logits, temperature, vocabulary, abstain_cost),
         tag_temperature=_best_temperature(logits.tags, logits.tag_targets),
     )
 
@@ -72,24 +74,23 @@ def _best_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -
     return round(float(TEMPERATURES[int(np.argmin(losses))]), 3)
 
 
-def _best_threshold(logits: Logits, temperature: float, vocabulary: Vocabulary) -> float:
-    """The lowest that gets about as many routes right as the best.
-
-    Abstaining on what is not ``other`` is wrong, and messages of a real site are less familiar
-    than dev, so a threshold has to earn its place.
-    """
-    if vocabulary.out_of_scope is None or not len(logits.route_targets):
+def _best_threshold(
+    logits: Logits, temperature: float, vocabulary: Vocabulary, cost: float
+) -> float:
+    """The lowest that refuses most out-of-scope messages for ``cost`` of the in-scope accuracy."""
+    if vocabulary.out_of_scope is None:
         return 0.0
     other = vocabulary.routes.index(vocabulary.out_of_scope)
+    strange = logits.route_targets == other
+    if not strange.any() or strange.all():
+        return 0.0
     probabilities = np.exp(_log_softmax(logits.routes / temperature))
     best, confidence = probabilities.argmax(1), probabilities.max(1)
-    right = np.array(
-        [
-            (np.where(confidence < threshold, other, best) == logits.route_targets).mean()
-            for threshold in THRESHOLDS
-        ]
-    )
-    return round(float(THRESHOLDS[int(np.argmax(right >= right.max() - ABOUT_AS_MANY))]), 3)
+    answers = np.where(confidence < THRESHOLDS[:, None], other, best)
+    right = answers == logits.route_targets
+    accuracy, recall = right[:, ~strange].mean(1), right[:, strange].mean(1)
+    recall[accuracy < accuracy.max() - cost] = -1
+    return round(float(THRESHOLDS[int(recall.argmax())]), 3)
 
 
 def _loss(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.metrics import Scores, Tally
+from tools.evaluation.metrics import Scores, Tally
 from tools.pack import Contents
 
 INTENT = """\

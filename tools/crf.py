@@ -38,7 +38,13 @@ def _log_partition(emissions: Tensor, transitions: Tensor, mask: Tensor) -> Tens
     start = torch.zeros_like(emissions[0, 0])
     start[2::2] = FORBIDDEN
     alpha = emissions[:, 0] + start
+    weights = transitions.exp()
     for step in range(1, emissions.shape[1]):
-        reached = torch.logsumexp(alpha.unsqueeze(2) + transitions, 1) + emissions[:, step]
+        largest = alpha.detach().amax(1, keepdim=True)
+        reached = (
+            largest
+            + ((alpha - largest).exp() @ weights).clamp_min(1e-38).log()
+            + emissions[:, step]
+        )
         alpha = torch.where(mask[:, step : step + 1], reached, alpha)
     return torch.logsumexp(alpha, 1)

@@ -13,8 +13,11 @@ from pathlib import Path
 from tools.corpus.annotation import LABELS, ROUTES, Example, Span
 from tools.errors import ToolError
 
-OUT_OF_SCOPE = "other"
-NAME = re.compile(r"[^\s/+#\x00-\x1f]{1,64}")
+OUT_OF_SCOPE = ("other", "oos", "out_of_scope")
+"""Routes that stand for everything else: predicting one of them is abstaining."""
+
+NOT_IN_TOPICS = re.compile(r"[\s/+#\x00-\x1f]+")
+MAX_NAME_CHARS = 64
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,19 @@ class Vocabulary:
 
     @property
     def out_of_scope(self) -> str | None:
-        return OUT_OF_SCOPE if OUT_OF_SCOPE in self.routes else None
+        return next((name for name in OUT_OF_SCOPE if name in self.routes), None)
 
 
 def read_jsonl(path: Path) -> list[Example]:
     """Messages of a JSON Lines file; a null route becomes the empty string. Raises ToolError."""
     if not path.is_file():
         raise ToolError(f"{path}: no such file", "a data folder holds train.jsonl and dev.jsonl")
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ToolError(f"{path}: not UTF-8 ({error})", f"iconv -t UTF-8 {path}") from error
     examples = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(content.split("\n"), 1):
         if line.strip():
             examples.append(_read_line(line, f"{path}:{number}"))
     if not examples:
@@ -49,9 +56,11 @@ def read_jsonl(path: Path) -> list[Example]:
 def _read_line(line: str, where: str) -> Example:
     try:
         item = json.loads(line)
-        spans = tuple(Span(e["start"], e["end"], e["label"]) for e in item.get("entities") or ())
-        example = Example(item["text"], item.get("route") or "", spans)
-    except (ValueError, KeyError, TypeError) as error:
+        spans = tuple(
+            Span(e["start"], e["end"], topic_name(e["label"])) for e in item.get("entities") or ()
+        )
+        example = Example(item["text"], topic_name(item.get("route") or ""), spans)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ToolError(
             f"{where}: not a message ({error})",
             'write {"text": …, "route": …, "entities": [{"start": 0, "end": 5, "label": …}]}',
@@ -63,10 +72,14 @@ def _read_line(line: str, where: str) -> Example:
 def _check_spans(example: Example, where: str) -> None:
     last = 0
     for span in sorted(example.entities, key=lambda span: span.start):
-        if not last <= span.start < span.end <= len(example.text):
+        if (
+            type(span.start) is not int
+            or type(span.end) is not int
+            or not last <= span.start < span.end <= len(example.text)
+        ):
             raise ToolError(
                 f"{where}: span {span.start}..{span.end} overlaps another or leaves the text",
-                "spans are half-open characters of the text and never overlap",
+                f"python -m tools check-data {where.rpartition(':')[0]} shows every such line",
             )
         last = span.end
 
@@ -80,14 +93,12 @@ def vocabulary_of(examples: Iterable[Example]) -> Vocabulary:
     return Vocabulary(_ordered(routes, ROUTES), _ordered(labels, LABELS))
 
 
-def check_names(vocabulary: Vocabulary) -> None:
-    """Refuses names that cannot stand in a manifest or a topic. Raises ToolError."""
-    for name in (*vocabulary.routes, *vocabulary.labels):
-        if not NAME.fullmatch(name):
-            raise ToolError(
-                f"{name!r} cannot be a route or label: it goes into MQTT topics",
-                f"rename it, for instance to {re.sub(r'[^A-Za-z0-9_-]+', '_', name)[:64]!r}",
-            )
+def topic_name(name: str) -> str:
+    """The name as it stands in manifests and MQTT topics: ``Plugged / choked`` -> ``Plugged_choked``.
+
+    Raises TypeError for what is no text.
+    """
+    return NOT_IN_TOPICS.sub("_", name)[:MAX_NAME_CHARS].strip("_")
 
 
 def _ordered(names: set[str], known: Sequence[str]) -> tuple[str, ...]:
@@ -111,12 +122,12 @@ def tag_tokens(
 ) -> list[int]:
     """The tag column of each token: 0 outside, then begin and inside of each label.
 
-    Special tokens have the empty span and stay outside.
+    What carries a label not among ``labels`` stays outside.
     """
     tags, previous = [], None
     for start, end in offsets:
-        span = _span_at(example.entities, start, end) if end > start else None
-        if span is None:
+        span = _span_at(example.entities, start, end)
+        if span is None or span.label not in labels:
             tags.append(0)
         else:
             tags.append(1 + 2 * labels.index(span.label) + (span is previous))

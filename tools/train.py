@@ -1,12 +1,14 @@
-"""Corpus to bundle, from start to end: the one function behind ``python -m tools train``."""
+"""Messages to bundle, from start to end: the one function behind ``python -m tools train``."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean
 
 import torch
 
@@ -17,52 +19,47 @@ from edge_agent.inference.session import Session
 from edge_agent.specialists import load_specialist
 from edge_agent.types import Prediction
 from tools import pack
-from tools.base import Base, fetch_base
+from tools.base import Base, fetch_base, open_base
 from tools.batches import Batcher, load_tokenizer
 from tools.calibrate import calibrate, collect
 from tools.card import model_card
-from tools.corpus.annotation import Example, read_messages
-from tools.corpus.generate import variants
+from tools.checkpoint import Checkpoint
+from tools.corpora import Corpus, read_corpus
 from tools.crf import FORBIDDEN, forbidden
-from tools.data import Vocabulary, check_names, read_jsonl, split, vocabulary_of
+from tools.data import Vocabulary
+from tools.distil import BundleTeacher, Teachers
 from tools.errors import ToolError
+from tools.evaluation.metrics import Scores, score
 from tools.export import build
-from tools.metrics import score
-from tools.model import Encoder, Shape, load_encoder
+from tools.loss import Loss, class_weights
+from tools.model import Encoder, load_encoder
 from tools.quantise import BITS, BLOCK
-from tools.training import Recipe, Trainer, logits
+from tools.recipe import Recipe
+from tools.training import Trainer, Verdict, logits
+from tools.trim import drop_layers, spread, trim_vocabulary
 
-MESSAGES = Path(__file__).parent / "corpus" / "messages"
 DEFAULT_OUT = Path("models/gateway-default")
 MAX_TOKENS = 256
-REPORT_EPOCHS = 4
+DRAFT = "draft"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to train: ``data`` None stands for the hand-written corpus and its noise."""
+    """What to train. ``data`` None stands for the hand-written corpus, ``base`` None for MiniLM.
+
+    ``layers`` keeps that many of the base, ``trim`` that many of its commonest pieces besides
+    those that the data needs; None keeps all.
+    """
 
     out: Path = DEFAULT_OUT
     data: Path | None = None
     name: str = "gateway-default"
     version: str = "1.0.0"
+    base: Path | None = None
+    layers: int | None = None
+    trim: int | None = None
+    teachers: tuple[Path, ...] = ()
     recipe: Recipe = field(default_factory=Recipe)
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Messages to train on, one list an epoch, and messages held out."""
-
-    train: list[Example]
-    dev: list[Example]
-    epochs: list[list[Example]]
-    vocabulary: Vocabulary
-    source: str
-
-    @property
-    def digest(self) -> str:
-        lines = sorted(repr(example) for example in [*self.train, *self.dev])
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def run(job: Job) -> Bundle:
@@ -70,72 +67,81 @@ def run(job: Job) -> Bundle:
     refuse_foreign_folder(job.out)
     started = time.monotonic()
     torch.manual_seed(job.recipe.seed)
-    base = fetch_base()
-    corpus = read_corpus(job)
+    torch.use_deterministic_algorithms(True)
+    corpus = read_corpus(job.data, job.recipe)
     print(f"{len(corpus.train)} messages to train on, {len(corpus.dev)} held out", flush=True)
-    encoder = train(base, corpus, job.recipe)
-    contents = assemble(encoder, base, corpus, job)
-    contents.provenance["training_minutes"] = round((time.monotonic() - started) / 60, 1)
-    return publish(contents, corpus, job.out)
-
-
-def read_corpus(job: Job) -> Corpus:
-    """The default corpus multiplied by noise, or a folder of one's own as it is."""
-    if job.data is not None:
-        train_set, dev = (read_jsonl(job.data / f"{part}.jsonl") for part in ("train", "dev"))
-        vocabulary = vocabulary_of(train_set)
-        check_names(vocabulary)
-        _refuse_strangers(dev, vocabulary)
-        epochs = [train_set] * job.recipe.epochs_over(len(train_set))
-        return Corpus(train_set, dev, epochs, vocabulary, job.data.name)
-    examples = read_messages(MESSAGES)
-    train_set, dev = split(examples)
-    noised = variants(train_set, job.recipe.epochs_over(len(train_set)), job.recipe.seed)
-    return Corpus(train_set, dev, noised, vocabulary_of(examples), "tools/corpus")
-
-
-def _refuse_strangers(dev: list[Example], vocabulary: Vocabulary) -> None:
-    known = {*vocabulary.routes, *vocabulary.labels, ""}
-    seen = {e.route for e in dev} | {span.label for e in dev for span in e.entities}
-    if strangers := seen - known:
-        raise ToolError(
-            f"dev.jsonl names {', '.join(sorted(strangers))}, which train.jsonl does not",
-            "give train.jsonl messages of it, or take it out of dev.jsonl",
+    with tempfile.TemporaryDirectory() as scratch:
+        base = prepared_base(job, corpus, Path(scratch))
+        checkpoint = Checkpoint(
+            job.out.with_name(f"{job.out.name}.training"), key(job, corpus, base)
         )
+        encoder = train(base, corpus, job, checkpoint)
+        contents = assemble(encoder, base, corpus, job)
+        contents.provenance["training_minutes"] = round((time.monotonic() - started) / 60, 1)
+        bundle = publish(contents, corpus, job.out)
+    checkpoint.clear()
+    return bundle
 
 
-def train(base: Base, corpus: Corpus, recipe: Recipe) -> Encoder:
-    """The averaged encoder after all epochs."""
-    vocabulary = corpus.vocabulary
-    shape = Shape(len(vocabulary.routes), len(vocabulary.labels), max_tokens=MAX_TOKENS)
-    batcher = Batcher(load_tokenizer(base.tokenizer, MAX_TOKENS), vocabulary)
-
-    def report(epoch: int, encoder: Encoder) -> str:
-        if epoch % REPORT_EPOCHS and epoch != len(corpus.epochs):
-            return "…"
-        encoder.set_quantise(recipe.quantise)
-        return dev_line(encoder, batcher, corpus)
-
-    return Trainer(load_encoder(base, shape), batcher, recipe).fit(corpus.epochs, report)
+def prepared_base(job: Job, corpus: Corpus, scratch: Path) -> Base:
+    """The base model, cut down as the job asks."""
+    base = open_base(job.base) if job.base else fetch_base()
+    if job.layers is not None:
+        keep = spread(base.config["num_hidden_layers"], job.layers)
+        base = drop_layers(base, keep, scratch / "layers")
+    if job.trim is not None:
+        base = trim_vocabulary(base, corpus.texts, scratch / "vocabulary", job.trim)
+    return base
 
 
-def dev_line(encoder: Encoder, batcher: Batcher, corpus: Corpus) -> str:
-    """Scores of the model in training over dev, in one line."""
-    scores = score(corpus.dev, predict(encoder, batcher, corpus.dev))
+def key(job: Job, corpus: Corpus, base: Base) -> str:
+    """What a checkpoint must agree in to be gone on from."""
+    parts = (corpus.digest, job.recipe, base.provenance(), job.layers, job.trim, job.teachers)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def train(base: Base, corpus: Corpus, job: Job, checkpoint: Checkpoint) -> Encoder:
+    """The averaged encoder that was best on dev."""
+    vocabulary, recipe = corpus.vocabulary, job.recipe
+    batcher = Batcher(load_tokenizer(base.tokenizer, window(base)), vocabulary, base.hole)
+    encoder = load_encoder(base, len(vocabulary.routes), len(vocabulary.labels), window(base))
+    encoder.words.narrow(batcher.used(corpus.texts))
+    weights = class_weights(
+        batcher.rows(corpus.train), len(vocabulary.routes), recipe.class_weight_power
+    )
+    teachers = [BundleTeacher(path, vocabulary, batcher.tokenizer) for path in job.teachers]
+    loss = Loss(recipe, vocabulary.tags, weights)
+    trainer = Trainer(encoder, batcher, loss, Teachers(teachers) if teachers else None)
+    return trainer.fit(corpus.epochs, lambda model: judged(model, batcher, corpus), checkpoint)
+
+
+def window(base: Base) -> int:
+    """The tokens a message may have, special ones included."""
+    return min(MAX_TOKENS, base.max_tokens)
+
+
+def judged(encoder: Encoder, batcher: Batcher, corpus: Corpus) -> Verdict:
+    """How the model in training does on dev: the mean of its scores, and a line."""
+    scores = score(corpus.dev, predict(encoder, batcher, corpus))
     parts = {"route": scores.route_accuracy, "F1": scores.entity_f1, "exact": scores.exact}
-    return ", ".join(f"{name} {value:.3f}" for name, value in parts.items() if value is not None)
+    known = {name: value for name, value in parts.items() if value is not None}
+    line = ", ".join(f"{name} {value:.3f}" for name, value in known.items())
+    return Verdict(mean(known.values()), line)
 
 
-def predict(encoder: Encoder, batcher: Batcher, examples: list[Example]) -> list[Prediction]:
-    """Predictions of the torch model, decoded by the runtime."""
-    manifest = pack.manifest(_draft(batcher.vocabulary, encoder), {})
+def predict(encoder: Encoder, batcher: Batcher, corpus: Corpus) -> list[Prediction]:
+    """Predictions of the torch model for dev, decoded by the runtime."""
+    manifest = pack.manifest(_draft(corpus.vocabulary, encoder), {})
     decoder = TagDecoder(manifest)
     predictions = []
-    for example, (routes, tags) in zip(examples, logits(encoder, batcher, examples), strict=True):
+    found = logits(encoder, batcher, corpus.dev)
+    for example, (routes, tags) in zip(corpus.dev, found, strict=True):
         route = None if routes is None else decode_route(routes.numpy(), manifest)
-        offsets = batcher.tokenizer.encode(example.text).offsets
-        found = () if tags is None else decoder.entities(tags.numpy(), offsets, example.text)
-        predictions.append(Prediction(route, found))
+        entities = ()
+        if tags is not None:
+            offsets = [o for o in batcher.tokenizer.encode(example.text).offsets if o[1] > o[0]]
+            entities = decoder.entities(tags.numpy(), offsets, example.text)
+        predictions.append(Prediction(route, entities))
     return predictions
 
 
@@ -146,12 +152,18 @@ def assemble(encoder: Encoder, base: Base, corpus: Corpus, job: Job) -> pack.Con
     contents.name, contents.version = job.name, job.version
     contents.model, contents.tokenizer = model, base.tokenizer
     tokenizer = pack.plain_tokenizer(base.tokenizer).encode()
-    text_encoder = TextEncoder(tokenizer, MAX_TOKENS)
+    text_encoder = TextEncoder(tokenizer, contents.max_tokens)
     session = Session(model, threads=1)
     measured = collect(session, text_encoder, corpus.dev, corpus.vocabulary)
-    contents.calibration = calibrate(measured, corpus.vocabulary)
+    contents.calibration = calibrate(measured, corpus.vocabulary, job.recipe.abstain_cost)
     contents.quantisation = quantisation(job.recipe)
-    contents.provenance = {
+    contents.provenance = provenance(base, corpus, job)
+    return contents
+
+
+def provenance(base: Base, corpus: Corpus, job: Job) -> dict[str, object]:
+    """What the bundle was made from, enough to make it again."""
+    made: dict[str, object] = {
         "base": base.provenance(),
         "corpus": {
             "source": corpus.source,
@@ -162,10 +174,15 @@ def assemble(encoder: Encoder, base: Base, corpus: Corpus, job: Job) -> pack.Con
         "seed": job.recipe.seed,
         "epochs": len(corpus.epochs),
     }
-    return contents
+    changes = {"layers": job.layers, "trimmed_to_data_and": job.trim}
+    made |= {name: value for name, value in changes.items() if value is not None}
+    if job.teachers:
+        made["teachers"] = [pack.load_bundle(path).digest for path in job.teachers]
+    return made
 
 
 def quantisation(recipe: Recipe) -> dict[str, object]:
+    """How the weights are packed, as the manifest says it."""
     if not recipe.quantise:
         return {"bits": 32}
     where = ["word embedding", "attention projections", "feed-forward"]
@@ -178,16 +195,18 @@ def publish(contents: pack.Contents, corpus: Corpus, out: Path) -> Bundle:
     specialist = load_specialist(pack.pack(contents, fresh), threads=1)
     predictions = specialist.predict([example.text for example in corpus.dev])
     scores = score(corpus.dev, predictions)
-    contents.provenance["dev"] = {
-        key: value
-        for key, value in scores.as_dict().items()
-        if key not in ("routes", "labels", "confusions") and value is not None
-    }
+    contents.provenance["dev"] = summary(scores)
     (fresh / pack.CARD).write_text(model_card(contents, scores), encoding="utf-8")
     pack.add_golden(contents, fresh, corpus.dev, predictions)
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
     return pack.load_bundle(out)
+
+
+def summary(scores: Scores) -> dict[str, object]:
+    """The single numbers among the scores."""
+    plain = scores.as_dict().items()
+    return {key: value for key, value in plain if isinstance(value, (int, float))}
 
 
 def refuse_foreign_folder(out: Path) -> None:
@@ -205,5 +224,5 @@ def _draft(vocabulary: Vocabulary, encoder: Encoder) -> pack.Contents:
         learnt = (encoder.transitions + forbidden(vocabulary.tags)).clamp(min=FORBIDDEN)
         rows = [[round(score, 4) for score in row] for row in learnt.tolist()]
     return pack.Contents(
-        "draft", "0", b"", Path(TOKENIZER), vocabulary, MAX_TOKENS, transitions=rows
+        DRAFT, "0", b"", Path(TOKENIZER), vocabulary, encoder.shape.max_tokens, transitions=rows
     )

@@ -1,4 +1,7 @@
-"""The training loop: float warm start, then quantisation in the loop; keeps a moving average."""
+"""The training loop: float warm start, then quantisation in the loop; keeps a moving average.
+
+Knows nothing of files: it hands out its state after every epoch and goes on from one.
+"""
 
 from __future__ import annotations
 
@@ -6,112 +9,129 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
 from tools.batches import Batch, Batcher, shuffled
 from tools.corpus.annotation import Example
-from tools.crf import forbidden, negative_log_likelihood
+from tools.loss import Loss, Wisdom, at_kept
 from tools.model import Encoder
+from tools.recipe import Recipe
+
+
+class Teacher(Protocol):
+    """Tells what it thinks of a batch."""
+
+    def __call__(self, batch: Batch) -> Wisdom:
+        """Its probabilities."""
+
+
+class Keeper(Protocol):
+    """Keeps the state of a training between runs."""
+
+    def load(self) -> dict[str, Any] | None:
+        """The last state, if there is one."""
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keeps this one instead."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How to train. Rates are per step of AdamW; shares are of all steps.
+class Verdict:
+    """What the development split says of the model: a score to compare by, and a line to read."""
 
-    Few messages get more epochs, so that there are ``fewest_steps`` at least.
-    """
+    score: float
+    line: str
 
-    epochs: int = 12
-    fewest_steps: int = 600
-    batch_messages: int = 32
-    seed: int = 7
-    quantise: bool = True
-    trunk_rate: float = 3e-4
-    head_rate: float = 1e-3
-    layer_decay: float = 0.85
-    weight_decay: float = 0.01
-    warm_up: float = 0.08
-    float_share: float = 0.15
-    refresh_steps: int = 25
-    average: float = 0.995
-    tag_weight: float = 1.0
-    token_weight: float = 0.5
-    smoothing: float = 0.1
-    learn_words: bool = True
-    hole_share: float = 0.06
 
-    def epochs_over(self, messages: int) -> int:
-        """Passes over that many messages."""
-        fewest = math.ceil(self.fewest_steps * self.batch_messages / max(1, messages))
-        return max(self.epochs, fewest)
+Judge = Callable[[Encoder], Verdict]
 
 
 class Trainer:
-    """Owns the model in training and the average of its weights."""
+    """Owns the model in training, the average of its weights, and the best average so far."""
 
-    def __init__(self, encoder: Encoder, batcher: Batcher, recipe: Recipe) -> None:
+    def __init__(
+        self, encoder: Encoder, batcher: Batcher, loss: Loss, teacher: Teacher | None = None
+    ) -> None:
         self.encoder = encoder
         self.batcher = batcher
-        self.recipe = recipe
+        self.loss = loss
+        self.recipe: Recipe = loss.recipe
+        self.teacher = teacher
         self.average = copy.deepcopy(encoder).eval()
-        self.hole = batcher.tokenizer.token_to_id("[MASK]")
-        marks = ("[CLS]", "[SEP]", "[PAD]")
-        self.special = torch.tensor([batcher.tokenizer.token_to_id(mark) for mark in marks])
-        self.fixed = forbidden(encoder.shape.tags)
-        encoder.words.weight.requires_grad_(recipe.learn_words)
-        self.optimiser = torch.optim.AdamW(_groups(encoder, recipe), fused=True)
+        self.optimiser = torch.optim.AdamW(_groups(encoder, self.recipe), fused=True)
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
+        self.epoch = self.step = self.best_epoch = 0
+        self.best_score = -math.inf
+        self.best: dict[str, Tensor] = {}
 
-    def fit(self, epochs: list[list[Example]], report: Callable[[int, Encoder], str]) -> Encoder:
-        """Trains on one list of messages an epoch; ``report`` says how the average does."""
-        plan = [
-            shuffled(examples, self.recipe.batch_messages, self.recipe.seed + number)
-            for number, examples in enumerate(epochs)
-        ]
-        total, step = sum(map(len, plan)), 0
+    def fit(self, epochs: list[list[Example]], judge: Judge, keeper: Keeper) -> Encoder:
+        """Trains on one list of messages an epoch; gives the average that was best on dev."""
+        size = self.recipe.batch_messages
+        total = sum(-(-len(examples) // size) for examples in epochs)
+        self._resume(keeper.load())
         with _progress() as progress:
-            task = progress.add_task("training", total=total, note="")
-            for number, batches in enumerate(plan, 1):
-                for examples in batches:
-                    loss = self._step(self.batcher.batch(examples), step, total)
-                    step += 1
+            task = progress.add_task("training", total=total, completed=self.step, note="")
+            while self.epoch < len(epochs) and not self._stale():
+                rows = self.batcher.rows(epochs[self.epoch])
+                for batch in shuffled(rows, size, self.recipe.seed + self.epoch):
+                    loss = self._step(self.batcher.batch(batch), total)
                     progress.update(task, advance=1, note=f"loss {loss:.2f}")
-                progress.console.print(
-                    f"epoch {number}/{len(plan)}: {report(number, self.average)}"
-                )
+                self.epoch += 1
+                line = self._judged(judge)
+                progress.console.print(f"epoch {self.epoch}/{len(epochs)}: {line}")
+                keeper.save(self._state())
         return self.finished()
 
     def finished(self) -> Encoder:
         """The averaged model, ready to export."""
+        if self.best:
+            self.average.load_state_dict(self.best)
+        self.average.words.widen()
         self.average.set_quantise(self.recipe.quantise)
         return self.average
 
-    def _step(self, batch: Batch, step: int, total: int) -> float:
-        self._schedule(step, total)
+    def _judged(self, judge: Judge) -> str:
+        """Has the average judged as it would be packed, and keeps it when it is the best."""
+        if self.recipe.quantise and not self._quantising():
+            return "without quantisation yet"
+        self.average.set_quantise(self.recipe.quantise)
+        verdict = judge(self.average)
+        if verdict.score >= self.best_score:
+            self.best_score, self.best_epoch = verdict.score, self.epoch
+            self.best = {name: x.clone() for name, x in self.average.state_dict().items()}
+        return verdict.line
+
+    def _stale(self) -> bool:
+        return bool(self.best) and self.epoch - self.best_epoch >= self.recipe.patience_epochs
+
+    def _step(self, batch: Batch, total: int) -> float:
+        self._schedule(total)
         self.encoder.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            outputs = self.encoder(self._holed(batch), batch.mask)
-        loss = self._loss(batch, *outputs)
+        wisdom = self.teacher(batch) if self.teacher else None
+        loss = self.loss(self.encoder, batch, wisdom, self._holed(batch))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
         self.optimiser.step()
-        self._follow(step)
+        self._follow()
+        self.step += 1
         return loss.item()
 
     def _holed(self, batch: Batch) -> Tensor:
         """The ids with some tokens hidden, so that a route does not hang on one word."""
-        holes = torch.rand(batch.ids.shape) < self.recipe.hole_share
-        special = torch.isin(batch.ids, self.special)
-        return torch.where(holes & ~special, self.hole, batch.ids)
+        hidden = torch.rand(batch.kept.shape) < self.recipe.hole_share
+        rows, columns = (hidden & batch.tagged).nonzero(as_tuple=True)
+        ids = batch.ids.clone()
+        ids[rows, batch.kept[rows, columns]] = self.batcher.hole
+        return ids
 
-    def _schedule(self, step: int, total: int) -> None:
+    def _schedule(self, total: int) -> None:
         """Warm-up, then cosine to a hundredth; quantisation on after its share of steps."""
-        recipe = self.recipe
+        recipe, step = self.recipe, self.step
         warm = max(1, round(recipe.warm_up * total))
         far = min(1.0, max(0.0, (step - warm) / max(1, total - warm)))
         factor = min((step + 1) / warm, 0.01 + 0.99 * (1 + math.cos(math.pi * far)) / 2)
@@ -125,40 +145,42 @@ class Trainer:
     def _quantising(self) -> bool:
         return self.encoder.words.quantise
 
-    def _loss(self, batch: Batch, routes: Tensor | None, tags: Tensor | None) -> Tensor:
-        loss = torch.zeros(())
-        if routes is not None and (batch.routes >= 0).any():
-            loss = loss + F.cross_entropy(
-                routes, batch.routes, label_smoothing=self.recipe.smoothing
-            )
-        if tags is not None:
-            loss = loss + self._tag_loss(batch, tags)
-        return loss
-
-    def _tag_loss(self, batch: Batch, tags: Tensor) -> Tensor:
-        """CRF over the tokens between the special ones, and plain cross-entropy beside it."""
-        emissions, gold, mask = tags[:, 1:-1], batch.tags[:, 1:-1], batch.mask[:, 2:]
-        transitions = self.encoder.transitions + self.fixed
-        chain = negative_log_likelihood(emissions, transitions, gold, mask)
-        single = F.cross_entropy(emissions[mask.bool()], gold[mask.bool()])
-        length = mask.float().sum(1).mean()
-        return self.recipe.tag_weight * chain * 4 / length + self.recipe.token_weight * single
-
-    def _follow(self, step: int) -> None:
+    def _follow(self) -> None:
         """Moves the average towards the weights; quickly at first."""
-        share = max(1 - self.recipe.average, 1 / (1 + step / 4))
+        share = max(1 - self.recipe.average, 1 / (1 + self.step / 4))
         with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.encoder.parameters(), strict=True)
-            moving = [(slow, fast) for slow, fast in pairs if fast.requires_grad]
-            torch._foreach_lerp_([slow for slow, _ in moving], [f for _, f in moving], share)
+            slow, fast = list(self.average.parameters()), list(self.encoder.parameters())
+            torch._foreach_lerp_(slow, fast, share)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "encoder": self.encoder.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "best": self.best,
+            "marks": [self.epoch, self.step, self.best_epoch, self.best_score],
+            "quantising": self._quantising(),
+            "random": torch.get_rng_state(),
+        }
+
+    def _resume(self, state: dict[str, Any] | None) -> None:
+        if state is None:
+            return
+        if state["quantising"]:
+            self.encoder.set_quantise(True)
+        self.encoder.load_state_dict(state["encoder"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.best = state["best"]
+        self.epoch, self.step, self.best_epoch, self.best_score = state["marks"]
+        torch.set_rng_state(state["random"])
+        print(f"going on after epoch {self.epoch}", flush=True)
 
 
 def _groups(encoder: Encoder, recipe: Recipe) -> list[dict[str, object]]:
     """Parameter groups: lower layers move less, vectors are not decayed."""
-    groups = {}
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in encoder.named_parameters():
-        if not parameter.requires_grad:
-            continue
         rate = _rate(name, recipe, encoder.shape.layers)
         decay = recipe.weight_decay if parameter.ndim > 1 and name != "positions" else 0.0
         group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
@@ -176,14 +198,15 @@ def _rate(name: str, recipe: Recipe, layers: int) -> float:
 def logits(
     encoder: Encoder, batcher: Batcher, examples: list[Example]
 ) -> Iterator[tuple[Tensor | None, Tensor | None]]:
-    """Route logits [R] and tag logits [T, C] of each message, without gradients."""
+    """Route logits [R] and tag logits [L, C] of each message, without gradients."""
     encoder.eval()
     for batch in batcher.batches(examples, 32):
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             routes, tags = encoder(batch.ids, batch.mask)
-        for row, length in enumerate(batch.mask.sum(1).tolist()):
+        kept = None if tags is None else at_kept(tags, batch)
+        for row, length in enumerate(batch.tagged.sum(1).tolist()):
             route = None if routes is None else routes[row]
-            yield route, None if tags is None else tags[row, :length]
+            yield route, None if kept is None else kept[row, :length]
 
 
 def _progress() -> Progress:

@@ -1,0 +1,46 @@
+"""Two bundles on the same messages: the one in use (champion) and the one to replace it."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("champion", type=Path, metavar="CHAMPION", help="bundle in use")
+    parser.add_argument("challenger", type=Path, metavar="CHALLENGER", help="bundle to replace it")
+    parser.add_argument("file", type=Path, metavar="FILE", help="JSON Lines: text, route, entities")
+    parser.add_argument("--json", action="store_true", help="for programs, on stdout")
+    parser.add_argument("--threads", type=int, default=1, help="of each bundle (%(default)s)")
+
+
+def run(options: argparse.Namespace) -> int:
+    from tools.evaluation.comparison import compare  # noqa: PLC0415
+
+    found = compare(options.champion, options.challenger, options.file, options.threads)
+    if options.json:
+        print(found.as_json())
+    else:
+        _print_tables(found)
+    where = sys.stderr if options.json else sys.stdout
+    print(f"next: {_next(found, options)}", file=where)
+    return 0
+
+
+def _print_tables(found: object) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from tools.evaluation.report import print_comparison  # noqa: PLC0415
+
+    print_comparison(found, Console())
+
+
+def _next(found: object, options: argparse.Namespace) -> str:
+    """Pack the better one; look at what broke where the challenger is worse."""
+    challenger, file = (shlex.quote(str(path)) for path in (options.challenger, options.file))
+    if found.worse:
+        return f"python -m tools evaluate {challenger} {file} --html report.html"
+    name = found.challenger.run.bundle.card.name
+    return f"python -m tools pack {challenger} --out {name}.tar.zst"

@@ -1,0 +1,80 @@
+"""Scores a packed bundle with the code of the agent, beside simple models of the same data."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of a packed bundle")
+    parser.add_argument("file", type=Path, metavar="FILE", help="JSON Lines: text, route, entities")
+    parser.add_argument("--json", action="store_true", help="for programs, on stdout")
+    parser.add_argument("--html", type=Path, metavar="REPORT.html", help="write a page to look at")
+    data = parser.add_mutually_exclusive_group()
+    data.add_argument(
+        "--train",
+        type=Path,
+        metavar="TRAIN.jsonl",
+        help="what the baselines learn from (train.jsonl beside FILE)",
+    )
+    data.add_argument("--no-baselines", action="store_true", help="score the bundle alone")
+    parser.add_argument("--threads", type=int, default=1, help="of the bundle (%(default)s)")
+
+
+def run(options: argparse.Namespace) -> int:
+    from tools.evaluation.evaluate import Job, evaluate  # noqa: PLC0415
+
+    job = Job(
+        options.bundle, options.file, options.train, not options.no_baselines, options.threads
+    )
+    if options.html:
+        _refuse_folder(options.html)
+    found = evaluate(job)
+    if options.html:
+        _write_page(found, options.html)
+    _show(found, as_json=options.json)
+    print(f"next: {_next(found)}", file=sys.stderr if options.json else sys.stdout)
+    return 0
+
+
+def _show(found: object, *, as_json: bool) -> None:
+    if as_json:
+        print(found.as_json())
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    from tools.evaluation.report import print_evaluation  # noqa: PLC0415
+
+    print_evaluation(found, Console())
+
+
+def _write_page(found: object, path: Path) -> None:
+    from tools.evaluation.html import page  # noqa: PLC0415
+
+    path.write_text(page(found), encoding="utf-8", errors="xmlcharrefreplace")
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def _refuse_folder(path: Path) -> None:
+    """Before minutes of work, not after."""
+    from tools.errors import ToolError  # noqa: PLC0415
+
+    if path.is_dir() or not path.parent.is_dir():
+        raise ToolError(
+            f"--html {path}: cannot be written",
+            f"name a file in a folder that exists: --html {path.name or 'report'}.html",
+        )
+
+
+def _next(found: object) -> str:
+    """What a person would do with these scores."""
+    bundle, file = (shlex.quote(str(path)) for path in (found.job.bundle, found.job.file))
+    if found.beaten:
+        return f"python -m tools check-data {shlex.quote(str(found.job.file.parent))}"
+    return (
+        f"python -m tools compare CHAMPION {bundle} {file}  (against the bundle in use), or\n"
+        f"      python -m tools pack {bundle} --out {found.run.bundle.card.name}.tar.zst"
+    )

@@ -1,0 +1,189 @@
+"""``pack``: verifies a bundle and writes it as one archive for the gateway."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shlex
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools.errors import ToolError
+
+if TYPE_CHECKING:
+    from edge_agent.bundle import Bundle
+    from edge_agent.types import Prediction
+
+CONFIDENCE_TOLERANCE = 0.05
+SHOWN_DIFFERENCES = 5
+MODELS = "/var/lib/edge-agent/models"
+CONFIG = "/etc/edge-agent/edge-agent.toml"
+CARD = "MODEL_CARD.md"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add("bundle", type=Path, help="bundle folder; it is only read")
+    add("--out", type=Path, required=True, metavar="FILE.tar.zst", help="or FILE.tar.gz")
+    add("--name", help="another name for the packed copy")
+    add("--version", help="another version for the packed copy")
+    add("--force", action="store_true", help="replace FILE")
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 when the archive is written and was read back. Raises ToolError and BundleError."""
+    from edge_agent.bundle import load_bundle  # noqa: PLC0415
+    from tools.archive import check_format  # noqa: PLC0415
+
+    check_format(options.out)
+    _refuse_place(options)
+    bundle = load_bundle(options.bundle)
+    answered = check_golden(bundle)
+    contents = renamed(bundle, options.name or bundle.card.name, options.version)
+    try:
+        packed = _write(contents, options)
+    except OSError as error:
+        raise ToolError(
+            f"{options.out}: {error.strerror}", "choose a folder you may write to, with room in it"
+        ) from error
+    _print_done(packed, answered, options.out)
+    return 0
+
+
+def _refuse_place(options: argparse.Namespace) -> None:
+    out: Path = options.out
+    if out.exists() and not (options.force and out.is_file()):
+        fix = "choose another name" + (", or add --force to replace it" if out.is_file() else "")
+        raise ToolError(f"{out} exists", fix)
+    if out.resolve().is_relative_to(options.bundle.resolve()):
+        raise ToolError(f"{out} lies inside the bundle", f"choose another folder: --out {out.name}")
+
+
+def check_golden(bundle: Bundle) -> int:
+    """Lets the runtime answer ``golden.jsonl`` again; how many messages. Raises ToolError."""
+    from edge_agent.bundle import GOLDEN  # noqa: PLC0415
+    from edge_agent.specialists import load_specialist  # noqa: PLC0415
+
+    specialist = load_specialist(bundle, threads=1)
+    lines = bundle.contents.get(GOLDEN, b"").splitlines()
+    try:
+        items = [json.loads(line) for line in lines if line.strip()]
+        predictions = specialist.predict([item["text"] for item in items])
+        found = [d for pair in zip(items, predictions, strict=True) for d in differences(*pair)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ToolError(
+            f"bundle {bundle.path}: {GOLDEN} cannot be read ({error!r})",
+            "train the bundle again, or copy it again from where it came",
+        ) from error
+    if found:
+        more = len(found) - SHOWN_DIFFERENCES
+        shown = "\n  ".join(found[:SHOWN_DIFFERENCES] + ([f"and {more} more"] if more > 0 else []))
+        raise ToolError(
+            f"bundle {bundle.path} does not answer as {GOLDEN} has it:\n  {shown}",
+            "compare the versions of onnxruntime here and where it was trained, or train it again",
+        )
+    return len(items)
+
+
+def differences(item: dict[str, Any], prediction: Prediction) -> Iterator[str]:
+    """In what a prediction differs from its golden line. KeyError and TypeError: no golden line."""
+    text, expected, found = item["text"], item["route"], prediction.route
+    if (expected is None) != (found is None):
+        yield f"{text!r}: a route, where there was none, or none where there was one"
+    if expected is not None and found is not None:
+        one = (expected["label"], expected["abstained"])
+        other = (found.label, found.abstained)
+        if one != other:
+            yield f"{text!r}: route {other}, recorded {one}"
+        elif abs(found.confidence - expected["confidence"]) > CONFIDENCE_TOLERANCE:
+            yield f"{text!r}: confidence {found.confidence}, recorded {expected['confidence']}"
+    spans = [(e["start"], e["end"], e["label"]) for e in item["entities"]]
+    now = [(e.start, e.end, e.label) for e in prediction.entities]
+    if sorted(spans) != sorted(now):
+        yield f"{text!r}: entities {now}, recorded {spans}"
+
+
+def renamed(bundle: Bundle, name: str, version: str | None) -> dict[str, bytes]:
+    """The bundle's files, manifest included; under another name or version if these differ.
+
+    Then the card's heading and the digests follow, and the provenance names the origin.
+    """
+    from edge_agent.bundle import MANIFEST  # noqa: PLC0415
+
+    raw = (bundle.path / MANIFEST).read_bytes()
+    old, contents = bundle.card, dict(bundle.contents)
+    version = version or old.version
+    if (name, version) == (old.name, old.version):
+        return {MANIFEST: raw, **contents}
+    manifest = json.loads(raw)
+    manifest |= {"name": name, "version": version}
+    origin = {"name": old.name, "version": old.version, "digest": bundle.digest}
+    manifest["provenance"] = {**manifest.get("provenance", {}), "packed_from": origin}
+    heading = f"# {old.name} {old.version}\n".encode()
+    if contents.get(CARD, b"").startswith(heading):
+        contents[CARD] = f"# {name} {version}\n".encode() + contents[CARD].removeprefix(heading)
+        manifest["files"][CARD] = _entry(contents[CARD])
+    return {MANIFEST: _manifest_bytes(manifest), **contents}
+
+
+def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
+    """One key a line. Raises ToolError when the name or version cannot stand in it."""
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from edge_agent.bundle import Manifest  # noqa: PLC0415
+
+    rows = [f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in manifest.items()]
+    raw = ("{\n" + ",\n".join(rows) + "\n}\n").encode()
+    try:
+        Manifest.model_validate_json(raw)
+    except ValidationError as error:
+        names = " and ".join(f"--{fault['loc'][0]} {fault['input']!r}" for fault in error.errors())
+        raise ToolError(
+            f"{names} cannot stand in a manifest",
+            "lower-case letters, digits, . _ - in a name; letters, digits, . + - in a version; "
+            "at most 64, a letter or digit first",
+        ) from error
+    return raw
+
+
+def _entry(content: bytes) -> dict[str, object]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
+
+
+def _write(contents: dict[str, bytes], options: argparse.Namespace) -> Bundle:
+    """Writes beside ``--out``, reads that back the way the runtime does, then gives it its name."""
+    from edge_agent.bundle import MANIFEST, load_bundle  # noqa: PLC0415
+    from tools.archive import read_archive, write_archive  # noqa: PLC0415
+
+    out: Path = options.out
+    card = json.loads(contents[MANIFEST])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+        fresh = Path(folder) / out.name
+        write_archive(fresh, f"{card['name']}-{card['version']}", contents)
+        bundle = load_bundle(read_archive(fresh, Path(folder) / "read-back"))
+        if not options.force:
+            _refuse_place(options)
+        os.replace(fresh, out)  # noqa: PTH105
+    return bundle
+
+
+def _print_done(bundle: Bundle, answered: int, out: Path) -> None:
+    card = bundle.card
+    golden = f"{answered} golden messages answered alike" if answered else "no golden messages"
+    digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    place = f"{MODELS}/{card.name}-{card.version}"
+    print(f"{card.name} {card.version} ({card.digest[:12]}): {golden}")
+    print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
+    print(f"next: scp {shlex.quote(str(out))} GATEWAY:")
+    print("then, on the gateway:")
+    print(f"  sudo mkdir -p {MODELS} && sudo tar -xf {shlex.quote(out.name)} -C {MODELS}")
+    print(f'  set bundle = "{place}" below [model] in {CONFIG}')
+    print(f"  edge-agent check-config --config {CONFIG} && sudo systemctl restart edge-agent")
+    if out.name.endswith(".zst"):
+        print("tar needs the program zstd there; a name that ends in .tar.gz does without")

@@ -1,0 +1,1 @@
+"""Scores of packed bundles: intervals, baselines, comparisons, reports. Works without torch."""

@@ -1,0 +1,136 @@
+"""An ONNX graph under construction. Knows INT4 blocks and norms, not architectures."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from tools.quantise import BITS, BLOCK, packed
+from tools.trunks.parts import QuantLinear, RmsNorm, Words
+
+OPSET = 17
+IR_VERSION = 8
+MICROSOFT = "com.microsoft"
+INPUTS = ("input_ids", "attention_mask")
+RUNTIMES_OWN = {"SimplifiedLayerNormalization"}
+"""onnxruntime keeps these in the standard domain, where onnx's checker does not know them."""
+
+
+class Graph:
+    """Nodes, constants and outputs. Every method that adds nodes gives its output's name."""
+
+    def __init__(self, accuracy_level: int) -> None:
+        self.accuracy_level = accuracy_level
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+        self.outputs: list[onnx.ValueInfoProto] = []
+
+    def constant(self, name: str, value: Tensor | np.ndarray) -> str:
+        array = value.detach().numpy() if isinstance(value, Tensor) else value
+        self.constants[name] = numpy_helper.from_array(np.array(array, order="C"), name)
+        return name
+
+    def integers(self, *values: int) -> str:
+        """A constant list, of which there is one in the graph."""
+        return self.constant(f"integers_{'_'.join(map(str, values))}", np.array(values))
+
+    def add(self, op: str, inputs: list[str], name: str, **attributes: object) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
+        return name
+
+    def contrib(self, op: str, inputs: list[str], name: str, **attributes: object) -> str:
+        return self.add(op, inputs, name, domain=MICROSOFT, **attributes)
+
+    def split(self, x: str, widths: list[int], names: list[str]) -> list[str]:
+        """Parts of the last axis."""
+        inputs = [x, self.integers(*widths)]
+        self.nodes.append(helper.make_node("Split", inputs, names, f"{x}.split", axis=-1))
+        return names
+
+    def linear(self, x: str, layer: QuantLinear, name: str, *, bias: bool) -> str:
+        """A trunk product: [B, T, K] -> [B, T, N], over INT4 blocks where the layer shows them."""
+        if layer.quantise:
+            return self._linear4(x, layer, name, bias=bias)
+        product = self.constant(f"{name}.w", layer.weight.T)
+        if not bias:
+            return self.add("MatMul", [x, product], name)
+        product = self.add("MatMul", [x, product], f"{name}.p")
+        return self.add("Add", [product, self.constant(f"{name}.bias", layer.bias)], name)
+
+    def _linear4(self, x: str, layer: QuantLinear, name: str, *, bias: bool) -> str:
+        inputs = [
+            x,
+            self.constant(f"{name}.blocks", packed(layer.weight, layer.scales)),
+            self.constant(f"{name}.scales", layer.scales),
+        ]
+        if bias:
+            inputs += ["", "", self.constant(f"{name}.bias", layer.bias)]
+        sizes = {"K": layer.in_features, "N": layer.out_features}
+        return self.contrib(
+            "MatMulNBits", inputs, name, bits=BITS, block_size=BLOCK,
+            accuracy_level=self.accuracy_level, **sizes,
+        )  # fmt: skip
+
+    def words(self, words: Words) -> str:
+        """Rows of ``input_ids`` [B, T, H], unpacked from INT4 where the table shows it."""
+        if words.whole is not None:
+            raise ValueError("widen the word table before it is exported")
+        if not words.quantise:
+            return self.add(
+                "Gather", [self.constant("words.table", words.weight), INPUTS[0]], "words"
+            )
+        table = self.constant("words.blocks", packed(words.weight, words.scales).flatten(1))
+        scales = self.constant("words.scales", words.scales)
+        return self.contrib(
+            "GatherBlockQuantized", [table, INPUTS[0], scales], "words",
+            bits=BITS, block_size=BLOCK, gather_axis=0, quantize_axis=1,
+        )  # fmt: skip
+
+    def skip_norm(self, x: str, skip: str, norm: nn.LayerNorm, name: str, bias: str = "") -> str:
+        """Layer norm of the sum of both, and of ``bias`` [H]."""
+        gamma = self.constant(f"{name}.gamma", norm.weight)
+        beta = self.constant(f"{name}.beta", norm.bias)
+        inputs = [x, skip, gamma, beta, *([bias] if bias else [])]
+        return self.contrib("SkipLayerNormalization", inputs, name, epsilon=norm.eps)
+
+    def rms_norm(self, x: str, norm: RmsNorm, name: str) -> str:
+        """Over the last axis; the graph's factor is 1 + weight."""
+        gamma = self.constant(f"{name}.gamma", 1 + norm.weight.detach())
+        return self.add(
+            "SimplifiedLayerNormalization", [x, gamma], name, axis=-1, epsilon=norm.epsilon
+        )
+
+    def head(self, x: str, layer: nn.Linear, name: str) -> str:
+        """A float32 product with bias: [..., K] -> [..., N]."""
+        product = self.add("MatMul", [x, self.constant(f"{name}.w", layer.weight.T)], f"{name}.p")
+        return self.add("Add", [product, self.constant(f"{name}.b", layer.bias)], name)
+
+    def output(self, name: str, shape: list[str | int]) -> None:
+        self.outputs.append(_value(name, TensorProto.FLOAT, shape))
+
+    def finished(self) -> onnx.ModelProto:
+        """The checked model."""
+        inputs = [_value(name, TensorProto.INT64, ["B", "T"]) for name in INPUTS]
+        proto = helper.make_graph(
+            self.nodes, "edge-agent-encoder", inputs, self.outputs, list(self.constants.values())
+        )
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+        model = helper.make_model(
+            proto, producer_name="edge-agent", ir_version=IR_VERSION, opset_imports=opsets
+        )
+        own = [node for node in model.graph.node if node.op_type in RUNTIMES_OWN]
+        _move(own, MICROSOFT)
+        onnx.checker.check_model(model)
+        _move(own, "")
+        return model
+
+
+def _move(nodes: list[onnx.NodeProto], domain: str) -> None:
+    for node in nodes:
+        node.domain = domain
+
+
+def _value(name: str, kind: int, shape: list[str | int]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
