@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.archive import read_archive, write_archive
+from tools.bundling.archive import read_archive, write_archive
 from tools.errors import ToolError
 
 

@@ -20,7 +20,7 @@ from torch import Tensor  # noqa: E402
 
 from tests.support import tiny_bases  # noqa: E402
 from tests.support.tiny_bases import MAKERS, edit, inputs, loaded  # noqa: E402
-from tools.base import open_base  # noqa: E402
+from tools.bases.base import open_base  # noqa: E402
 from tools.errors import ToolError  # noqa: E402
 
 

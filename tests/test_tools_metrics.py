@@ -9,10 +9,10 @@ import pytest
 
 from edge_agent.types import Alternative, Entity, Prediction, Route
 from tools.__main__ import main
+from tools.bundling.pack import GOLDEN_MESSAGES, golden_choice
 from tools.corpus.annotation import Example, Span
 from tools.data import topic_name
 from tools.evaluation.metrics import expected_calibration_error, score
-from tools.pack import GOLDEN_MESSAGES, golden_choice
 
 PUMP = Entity("asset", "pump", 0, 4, 0.9)
 LEAKS = Entity("symptom", "leaks", 5, 10, 0.9)

@@ -17,10 +17,10 @@ from edge_agent.bundle import load_bundle
 from edge_agent.errors import BundleError
 from edge_agent.specialists import load_specialist
 from tests.support.tiny_bundle import break_bundle, tiny_bundle, write_manifest
-from tools.archive import read_archive
+from tools.bundling.archive import read_archive
+from tools.bundling.pack import as_golden
 from tools.commands import pack
 from tools.errors import ToolError
-from tools.pack import as_golden
 
 zstandard = pytest.importorskip("zstandard")
 

@@ -15,15 +15,15 @@ pytest.importorskip("safetensors")
 
 from edge_agent.inference.heads import TagDecoder  # noqa: E402
 from edge_agent.inference.session import Session  # noqa: E402
-from tools import pack  # noqa: E402
-from tools.calibrate import Logits, calibrate  # noqa: E402
+from tools.bundling import pack  # noqa: E402
+from tools.bundling.calibrate import Logits, calibrate  # noqa: E402
 from tools.corpus.annotation import Example, Span  # noqa: E402
-from tools.crf import forbidden, negative_log_likelihood  # noqa: E402
 from tools.data import Vocabulary, read_jsonl, split, tag_tokens, vocabulary_of  # noqa: E402
 from tools.errors import ToolError  # noqa: E402
 from tools.export import build  # noqa: E402
-from tools.model import BertEncoder, BertShape, Encoder  # noqa: E402
-from tools.quantise import choose_scales, dequantised, packed  # noqa: E402
+from tools.learning.crf import forbidden, negative_log_likelihood  # noqa: E402
+from tools.trunks.loading import BertEncoder, BertShape, Encoder  # noqa: E402
+from tools.trunks.quantise import choose_scales, dequantised, packed  # noqa: E402
 
 TINY = {"hidden": 64, "heads": 4, "ffn": 128, "layers": 2, "max_tokens": 32, "vocabulary": 50}
 

@@ -18,11 +18,11 @@ from tokenizers import Tokenizer  # noqa: E402
 from transformers import Gemma3TextModel  # noqa: E402
 
 from tests.support import tiny_bases  # noqa: E402
-from tools.base import Base, open_base  # noqa: E402
+from tools.bases.base import Base, open_base  # noqa: E402
+from tools.bases.pieces import trimmed  # noqa: E402
+from tools.bases.trim import drop_layers, spread, trim_vocabulary  # noqa: E402
 from tools.errors import ToolError  # noqa: E402
-from tools.model import load_encoder  # noqa: E402
-from tools.pieces import trimmed  # noqa: E402
-from tools.trim import drop_layers, spread, trim_vocabulary  # noqa: E402
+from tools.trunks.loading import load_encoder  # noqa: E402
 from tools.trunks.weights import Weights  # noqa: E402
 
 MAKERS = {"bert": tiny_bases.tiny_bert, "gemma3": tiny_bases.tiny_gemma3}

@@ -19,7 +19,7 @@ from edge_agent.inference.session import Session  # noqa: E402
 from tests.support import tiny_bases  # noqa: E402
 from tests.support.tiny_bases import MAKERS, edit, inputs, loaded  # noqa: E402
 from tools.export import build  # noqa: E402
-from tools.model import Encoder  # noqa: E402
+from tools.trunks.loading import Encoder  # noqa: E402
 
 both = pytest.mark.parametrize("kind", MAKERS)
 

@@ -1,4 +1,4 @@
-"""What a training reads: messages to train on, one list an epoch, and messages held out. No torch."""
+"""What a training reads: messages to learn from, one list an epoch, and messages held out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.corpus.annotation import Example, read_messages
 from tools.corpus.generate import variants
 from tools.data import Vocabulary, read_jsonl, split, vocabulary_of
 from tools.errors import ToolError
-from tools.recipe import Recipe
+from tools.learning.recipe import Recipe
 
 MESSAGES = Path(__file__).parent / "corpus" / "messages"
 OWN = "tools/corpus"

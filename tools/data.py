@@ -94,7 +94,7 @@ def vocabulary_of(examples: Iterable[Example]) -> Vocabulary:
 
 
 def topic_name(name: str) -> str:
-    """The name as it stands in manifests and MQTT topics: ``Plugged / choked`` -> ``Plugged_choked``.
+    """The name as it stands in manifests and topics: ``Plugged / choked`` -> ``Plugged_choked``.
 
     Raises TypeError for what is no text.
     """

@@ -18,25 +18,25 @@ from edge_agent.inference.heads import TagDecoder, decode_route
 from edge_agent.inference.session import Session
 from edge_agent.specialists import load_specialist
 from edge_agent.types import Prediction
-from tools import pack
-from tools.base import Base, fetch_base, open_base
-from tools.batches import Batcher, load_tokenizer
-from tools.calibrate import calibrate, collect
-from tools.card import model_card
-from tools.checkpoint import Checkpoint
+from tools.bases.base import Base, fetch_base, open_base
+from tools.bases.trim import drop_layers, spread, trim_vocabulary
+from tools.bundling import pack
+from tools.bundling.calibrate import calibrate, collect
+from tools.bundling.card import model_card
 from tools.corpora import Corpus, read_corpus
-from tools.crf import FORBIDDEN, forbidden
 from tools.data import Vocabulary
-from tools.distil import BundleTeacher, Teachers
 from tools.errors import ToolError
 from tools.evaluation.metrics import Scores, score
 from tools.export import build
-from tools.loss import Loss, class_weights
-from tools.model import Encoder, load_encoder
-from tools.quantise import BITS, BLOCK
-from tools.recipe import Recipe
-from tools.training import Trainer, Verdict, logits
-from tools.trim import drop_layers, spread, trim_vocabulary
+from tools.learning.batches import Batcher, load_tokenizer
+from tools.learning.checkpoint import Checkpoint
+from tools.learning.crf import FORBIDDEN, forbidden
+from tools.learning.distil import BundleTeacher, Teachers
+from tools.learning.loss import Loss, class_weights
+from tools.learning.recipe import Recipe
+from tools.learning.training import Trainer, Verdict, logits
+from tools.trunks.loading import Encoder, load_encoder
+from tools.trunks.quantise import BITS, BLOCK
 
 DEFAULT_OUT = Path("models/gateway-default")
 MAX_TOKENS = 256
@@ -156,6 +156,7 @@ def assemble(encoder: Encoder, base: Base, corpus: Corpus, job: Job) -> pack.Con
     session = Session(model, threads=1)
     measured = collect(session, text_encoder, corpus.dev, corpus.vocabulary)
     contents.calibration = calibrate(measured, corpus.vocabulary, job.recipe.abstain_cost)
+    contents.licence = base.provenance()["licence"]
     contents.quantisation = quantisation(job.recipe)
     contents.provenance = provenance(base, corpus, job)
     return contents

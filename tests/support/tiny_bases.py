@@ -24,8 +24,8 @@ from tokenizers import (
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, Gemma3TextConfig, Gemma3TextModel
 
-from tools.base import open_base
-from tools.model import Encoder, load_encoder
+from tools.bases.base import open_base
+from tools.trunks.loading import Encoder, load_encoder
 
 WORDS = ("pump", "leak", "fan", "valve", "motor", "bearing", "temp", "high", "low", "stop", "seal")
 ENDINGS = ("s", "ing", "ed", "er")

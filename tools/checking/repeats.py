@@ -73,7 +73,7 @@ def _contradiction(
         rarest = ranked[-1][1][0]
         yield Finding(
             f"contradicting-{what}",
-            "error",
+            "warning",
             rarest.where,
             f"{quote(group[0].text)} has different {what}: {said}",
             "make them agree, or delete the wrong ones",

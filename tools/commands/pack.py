@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """0 when the archive is written and was read back. Raises ToolError and BundleError."""
     from edge_agent.bundle import load_bundle  # noqa: PLC0415
-    from tools.archive import check_format  # noqa: PLC0415
+    from tools.bundling.archive import check_format  # noqa: PLC0415
 
     check_format(options.out)
     _refuse_place(options)
@@ -158,7 +158,7 @@ def _entry(content: bytes) -> dict[str, object]:
 def _write(contents: dict[str, bytes], options: argparse.Namespace) -> Bundle:
     """Writes beside ``--out``, reads that back the way the runtime does, then gives it its name."""
     from edge_agent.bundle import MANIFEST, load_bundle  # noqa: PLC0415
-    from tools.archive import read_archive, write_archive  # noqa: PLC0415
+    from tools.bundling.archive import read_archive, write_archive  # noqa: PLC0415
 
     out: Path = options.out
     card = json.loads(contents[MANIFEST])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.errors import ToolError
-from tools.recipe import Recipe
+from tools.learning.recipe import Recipe
 
 if TYPE_CHECKING:
     from tools.train import Job
@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, default=DEFAULT_OUT, help="bundle (%(default)s)")
     add("--base", type=Path, help="BERT- or Gemma-3-shaped Hugging Face folder (all-MiniLM-L6-v2)")
     add("--version", default="1.0.0", help="of the bundle (%(default)s)")
-    add("--epochs", type=int, help="passes over the messages (12, more where messages are few)")
+    add("--epochs", type=int, help="passes over the messages (10, more where messages are few)")
     add("--seed", type=int, default=Recipe.seed, help="of data, noise and weights (%(default)s)")
     add("--threads", type=int, default=os.cpu_count() or 1, help="of torch (all cores)")
     add("--fp32", action="store_true", help="without quantisation, to compare")

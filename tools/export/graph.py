@@ -7,8 +7,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from tools.quantise import BITS, BLOCK, packed
 from tools.trunks.parts import QuantLinear, RmsNorm, Words
+from tools.trunks.quantise import BITS, BLOCK, packed
 
 OPSET = 17
 IR_VERSION = 8

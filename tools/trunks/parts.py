@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from tools.quantise import BLOCK, StraightThrough, choose_scales
+from tools.trunks.quantise import BLOCK, StraightThrough, choose_scales
 
 
 class QuantLinear(nn.Linear):

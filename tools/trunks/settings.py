@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-from tools.base import WINDOW_STEP_TOKENS, Base, read_tokenizer
+from tools.bases.base import WINDOW_STEP_TOKENS, Base, read_tokenizer
 from tools.errors import ToolError
-from tools.quantise import BLOCK
+from tools.trunks.quantise import BLOCK
 
 CHOOSE_ANOTHER = "choose another base"
 

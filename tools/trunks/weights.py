@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from tools.base import PICKLED, Base
+from tools.bases.base import PICKLED, Base
 from tools.errors import ToolError
 
 COPY_AGAIN = "copy config.json and the weights again, both from the same model"

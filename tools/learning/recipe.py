@@ -10,13 +10,15 @@ from dataclasses import dataclass
 class Recipe:
     """Rates are per step of AdamW; shares are of all steps.
 
-    Few messages get more epochs, so that there are ``fewest_steps`` at least. Training ends before
-    its last epoch when ``patience_epochs`` in a row were no better on the development split.
+    Few messages get more epochs, so that there are ``fewest_steps`` at least. The development split
+    judges about ``judgements`` times; training ends early when ``patience`` of them in a row were
+    no better.
     """
 
-    epochs: int = 12
+    epochs: int = 10
     fewest_steps: int = 600
-    patience_epochs: int = 4
+    judgements: int = 12
+    patience: int = 5
     batch_messages: int = 32
     seed: int = 7
     quantise: bool = True
@@ -41,3 +43,7 @@ class Recipe:
         """Passes over that many messages."""
         fewest = math.ceil(self.fewest_steps * self.batch_messages / max(1, messages))
         return max(self.epochs, fewest)
+
+    def is_judged(self, epoch: int, epochs: int) -> bool:
+        """Whether dev judges after that epoch, counted from 1."""
+        return epoch == epochs or epoch % max(1, epochs // self.judgements) == 0

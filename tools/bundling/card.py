@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tools.bundling.pack import Contents
 from tools.evaluation.metrics import Scores, Tally
-from tools.pack import Contents
 
 INTENT = """\
 A small joint encoder for messages on an IoT gateway: sensor logs and operator messages. One pass
@@ -11,13 +11,12 @@ gives the route (who should handle the message) and the entities it names. It ru
 onnxruntime and sends nothing anywhere."""
 
 MADE_FROM = """\
-- Base: {base[name]} ({base[licence]}), `{base[package]}`,
-  sha256 `{base[sha256]}`.
+- Base: {name} ({base[licence]}), sha256 `{base[sha256]}`.
 - Corpus: {corpus[source]}, {corpus[train]} messages to train on, {corpus[dev]} held out,
   sha256 `{corpus[sha256]}`."""
 
 LIMITS = """\
-- English only, and lower-cased before it is read: case carries no meaning.
+- It reads as its base does: all-MiniLM-L6-v2 knows English, lower-cased, so case carries no meaning.
 - Messages longer than {tokens} tokens are cut; the tail is not read.
 - The held-out messages come from the same hands as the ones it was trained on, so the scores above
   flatter it. Expect clearly less on messages of real systems; measure on your own, and train on
@@ -33,8 +32,8 @@ def model_card(contents: Contents, scores: Scores) -> str:
         f"# {contents.name} {contents.version}",
         INTENT,
         "## Made from",
-        MADE_FROM.format(base=base, corpus=corpus),
-        f"- Quantisation: {_quantisation(contents.quantisation)}",
+        MADE_FROM.format(base=base, corpus=corpus, name=_base_name(base))
+        + f"\n- Quantisation: {_quantisation(contents.quantisation)}",
         "## Routes and labels",
         f"Routes: {_names(contents.vocabulary.routes)}.",
         f"Labels: {_names(contents.vocabulary.labels)}.",
@@ -45,13 +44,19 @@ def model_card(contents: Contents, scores: Scores) -> str:
         "## Limits",
         LIMITS.format(tokens=contents.max_tokens),
         "## Licence",
-        f"Apache-2.0. The base model is {base['licence']}; its tokenizer is used unchanged.",
+        f"{contents.licence}, as the base model.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _names(names: tuple[str, ...]) -> str:
     return ", ".join(f"`{name}`" for name in names) or "none"
+
+
+def _base_name(base: dict[str, object]) -> str:
+    """The base's name, its package where it has one, and what was changed in it."""
+    package = f", `{base['package']}`" if "package" in base else ""
+    return "; ".join([f"{base['name']}{package}", *base.get("changes", [])])
 
 
 def _quantisation(details: dict[str, object]) -> str:

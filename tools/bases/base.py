@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 
 from tokenizers import Tokenizer
 
-from tools import minilm
+from tools.bases import minilm
+from tools.bases.specials import Specials, read_json, read_specials
 from tools.errors import ToolError
-from tools.specials import Specials, read_json, read_specials
 
 ARCHITECTURES = {"bert": "bert", "gemma3_text": "gemma3", "gemma3": "gemma3"}
 """Architecture by ``model_type`` of config.json."""

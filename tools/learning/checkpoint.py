@@ -1,6 +1,6 @@
 """Where a training stands, on disk, so that it goes on after an interruption.
 
-One file beside the bundle to come, replaced whole after every epoch, gone when the bundle is packed.
+One file beside the bundle to come, replaced whole after every epoch, gone when that is packed.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tools.base import Base
+from tools.bases.base import Base
 from tools.trunks import bert, gemma3, gemma3_shape
 from tools.trunks.bert import BertEncoder, BertShape
 from tools.trunks.gemma3 import Gemma3Encoder

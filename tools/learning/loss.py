@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from tools.batches import Batch, Row
-from tools.crf import forbidden, negative_log_likelihood
-from tools.model import Encoder
-from tools.recipe import Recipe
+from tools.learning.batches import Batch, Row
+from tools.learning.crf import forbidden, negative_log_likelihood
+from tools.learning.recipe import Recipe
+from tools.trunks.loading import Encoder
 
 HEAVIEST = 5.0
 TYPICAL_TOKENS = 4

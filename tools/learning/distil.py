@@ -18,10 +18,10 @@ from edge_agent.bundle import MODEL, TOKENIZER, Bundle, load_bundle
 from edge_agent.inference.encode import Encoding, TextEncoder, pad
 from edge_agent.inference.heads import softmax
 from edge_agent.inference.session import Session
-from tools.batches import Batch
 from tools.data import Vocabulary
 from tools.errors import ToolError
-from tools.loss import Wisdom
+from tools.learning.batches import Batch
+from tools.learning.loss import Wisdom
 
 
 class BundleTeacher:

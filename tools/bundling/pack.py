@@ -43,6 +43,7 @@ class Contents:
     tokenizer: Path
     vocabulary: Vocabulary
     max_tokens: int
+    licence: str = "Apache-2.0"
     transitions: list[list[float]] | None = None
     calibration: Calibration = field(default_factory=Calibration)
     quantisation: dict[str, Any] = field(default_factory=dict)
@@ -97,7 +98,7 @@ def manifest(contents: Contents, files: dict[str, FileEntry]) -> Manifest:
         calibration=contents.calibration,
         max_tokens=contents.max_tokens,
         quantisation=contents.quantisation,
-        licence="Apache-2.0",
+        licence=contents.licence,
         provenance=contents.provenance,
         files=files or {MODEL: nothing, TOKENIZER: nothing},
     )

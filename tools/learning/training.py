@@ -15,11 +15,11 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from tools.batches import Batch, Batcher, shuffled
 from tools.corpus.annotation import Example
-from tools.loss import Loss, Wisdom, at_kept
-from tools.model import Encoder
-from tools.recipe import Recipe
+from tools.learning.batches import Batch, Batcher, shuffled
+from tools.learning.loss import Loss, Wisdom, at_kept
+from tools.learning.recipe import Recipe
+from tools.trunks.loading import Encoder
 
 
 class Teacher(Protocol):
@@ -64,7 +64,7 @@ class Trainer:
         self.average = copy.deepcopy(encoder).eval()
         self.optimiser = torch.optim.AdamW(_groups(encoder, self.recipe), fused=True)
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
-        self.epoch = self.step = self.best_epoch = 0
+        self.epoch = self.step = self.worse = 0
         self.best_score = -math.inf
         self.best: dict[str, Tensor] = {}
 
@@ -75,15 +75,16 @@ class Trainer:
         self._resume(keeper.load())
         with _progress() as progress:
             task = progress.add_task("training", total=total, completed=self.step, note="")
-            while self.epoch < len(epochs) and not self._stale():
+            while self.epoch < len(epochs) and self.worse < self.recipe.patience:
                 rows = self.batcher.rows(epochs[self.epoch])
                 for batch in shuffled(rows, size, self.recipe.seed + self.epoch):
                     loss = self._step(self.batcher.batch(batch), total)
                     progress.update(task, advance=1, note=f"loss {loss:.2f}")
                 self.epoch += 1
-                line = self._judged(judge)
-                progress.console.print(f"epoch {self.epoch}/{len(epochs)}: {line}")
-                keeper.save(self._state())
+                if self.recipe.is_judged(self.epoch, len(epochs)):
+                    line = self._judged(judge)
+                    progress.console.print(f"epoch {self.epoch}/{len(epochs)}: {line}")
+                    keeper.save(self._state())
         return self.finished()
 
     def finished(self) -> Encoder:
@@ -100,13 +101,11 @@ class Trainer:
             return "without quantisation yet"
         self.average.set_quantise(self.recipe.quantise)
         verdict = judge(self.average)
+        self.worse += 1
         if verdict.score >= self.best_score:
-            self.best_score, self.best_epoch = verdict.score, self.epoch
+            self.best_score, self.worse = verdict.score, 0
             self.best = {name: x.clone() for name, x in self.average.state_dict().items()}
         return verdict.line
-
-    def _stale(self) -> bool:
-        return bool(self.best) and self.epoch - self.best_epoch >= self.recipe.patience_epochs
 
     def _step(self, batch: Batch, total: int) -> float:
         self._schedule(total)
@@ -158,7 +157,7 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "best": self.best,
-            "marks": [self.epoch, self.step, self.best_epoch, self.best_score],
+            "marks": [self.epoch, self.step, self.worse, self.best_score],
             "quantising": self._quantising(),
             "random": torch.get_rng_state(),
         }
@@ -172,7 +171,7 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.best = state["best"]
-        self.epoch, self.step, self.best_epoch, self.best_score = state["marks"]
+        self.epoch, self.step, self.worse, self.best_score = state["marks"]
         torch.set_rng_state(state["random"])
         print(f"going on after epoch {self.epoch}", flush=True)
 

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tools.base import ORIGIN, Base, open_base, read_tokenizer
+from tools.bases.base import ORIGIN, Base, open_base, read_tokenizer
+from tools.bases.pieces import trimmed
 from tools.errors import ToolError
-from tools.pieces import trimmed
 from tools.trunks.gemma3_shape import layer_kinds
 from tools.trunks.settings import Settings
 from tools.trunks.weights import Weights

@@ -1,0 +1,1 @@
+"""From an exported model to a bundle and an archive: calibrated, described, sealed."""

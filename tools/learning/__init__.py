@@ -1,0 +1,1 @@
+"""From messages to trained weights. Knows nothing of how models are exported or packed."""
