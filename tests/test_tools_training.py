@@ -136,7 +136,8 @@ def test_chain_loss_and_runtime_decoding_agree_with_brute_force() -> None:
 
 def decoder(transitions: torch.Tensor) -> TagDecoder:
     rows = transitions.tolist()
-    contents = pack.Contents("t", "0", b"", Path(), Vocabulary((), ("a", "b")), 32, rows)
+    vocabulary = Vocabulary((), ("a", "b"))
+    contents = pack.Contents("t", "0", b"", Path(), vocabulary, 32, transitions=rows)
     return TagDecoder(pack.manifest(contents, {}))
 
 
@@ -177,7 +178,29 @@ def test_calibration_cools_overconfident_logits_and_abstains_where_it_pays() -> 
     logits = rng.normal(0, 1, (400, 3)).astype(np.float32)
     logits[np.arange(400), targets] += 1.5
     measured = Logits(logits * 4, targets, np.zeros((0, 0), np.float32), np.zeros(0, np.int64))
-    found = calibrate(measured, Vocabulary(("x", "y", "other"), ()))
+    vocabulary = Vocabulary(("x", "y", "other"), ())
+    found = calibrate(measured, vocabulary, abstain_cost=0.02)
     assert found.temperature > 2
-    assert 0 <= found.abstain_below <= 0.5
     assert found.tag_temperature == 1.0
+    assert 0 < found.abstain_below < 0.95
+    assert calibrate(measured, vocabulary, 0.0).abstain_below <= found.abstain_below
+
+
+@pytest.mark.parametrize("cost", [0.0, 0.01, 0.05])
+def test_abstaining_costs_no_more_of_the_known_routes_than_it_may(cost: float) -> None:
+    """Strange messages get less sure answers; the threshold refuses most for what is allowed."""
+    rng = np.random.default_rng(1)
+    targets = np.repeat([0, 1, 2], (200, 200, 60))
+    logits = rng.normal(0, 1, (460, 3)).astype(np.float32)
+    logits[np.arange(460), np.where(targets == 2, rng.integers(0, 2, 460), targets)] += 1
+    logits[np.arange(400), targets[:400]] += 2.5
+    measured = Logits(logits, targets, np.zeros((0, 0), np.float32), np.zeros(0, np.int64))
+    found = calibrate(measured, Vocabulary(("x", "y", "oos"), ()), cost)
+    heat = logits / found.temperature
+    probabilities = np.exp(heat) / np.exp(heat).sum(1, keepdims=True)
+    answers = np.where(probabilities.max(1) < found.abstain_below, 2, logits.argmax(1))
+    known = targets < 2
+    lost = (logits.argmax(1) == targets)[known].mean() - (answers == targets)[known].mean()
+    assert lost <= cost + 1e-9
+    if cost:
+        assert (answers[~known] == 2).mean() > (logits.argmax(1)[~known] == 2).mean()
