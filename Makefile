@@ -26,6 +26,7 @@ demo: setup ## Show the main job live: broker, agent, simulated site, terminal v
 system-packages: ## Install mosquitto, mosquitto-clients, strace, openssl where missing
 	@tools/system_packages.sh
 
+test: EXTRAS := demo,test,factory-test
 test: setup system-packages ## Run every test, real brokers and kill tests included
 	@$(BIN)/python -m pytest $(ARGS)
 

@@ -16,7 +16,8 @@ MADE_FROM = """\
   sha256 `{corpus[sha256]}`."""
 
 LIMITS = """\
-- It reads as its base does: all-MiniLM-L6-v2 knows English, lower-cased, so case carries no meaning.
+- It reads as its base does: all-MiniLM-L6-v2 knows English, and lower-cases it, so case carries no
+  meaning.
 - Messages longer than {tokens} tokens are cut; the tail is not read.
 - The held-out messages come from the same hands as the ones it was trained on, so the scores above
   flatter it. Expect clearly less on messages of real systems; measure on your own, and train on

@@ -12,17 +12,14 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
+from edge_agent.bundle import MODEL, load_bundle
+from edge_agent.specialists import load_specialist
+from tests.support.small_site import small_site
+from tests.support.tiny_bases import MAKERS
+from tools.__main__ import main
+from tools.learning.checkpoint import Checkpoint
 
-from edge_agent.bundle import MODEL, load_bundle  # noqa: E402
-from edge_agent.specialists import load_specialist  # noqa: E402
-from tests.support.small_site import small_site  # noqa: E402
-from tests.support.tiny_bases import MAKERS  # noqa: E402
-from tools.__main__ import main  # noqa: E402
-from tools.learning.checkpoint import Checkpoint  # noqa: E402
-
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEADLINE_S = 120
 
 

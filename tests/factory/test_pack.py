@@ -12,6 +12,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from edge_agent.bundle import load_bundle
 from edge_agent.errors import BundleError
@@ -21,8 +22,6 @@ from tools.bundling.archive import read_archive
 from tools.bundling.pack import as_golden
 from tools.commands import pack
 from tools.errors import ToolError
-
-zstandard = pytest.importorskip("zstandard")
 
 TEXTS = ("pump 7 is leaking", "open the valve", "fire in hall today", "hello")
 CARD = b"# tiny 1.0.0\n\nReads words.\n"

@@ -10,18 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
-
-from safetensors.torch import load_file, save_file  # noqa: E402
-from tokenizers import Tokenizer  # noqa: E402
-from torch import Tensor  # noqa: E402
-
-from tests.support import tiny_bases  # noqa: E402
-from tests.support.tiny_bases import MAKERS, edit, inputs, loaded  # noqa: E402
-from tools.bases.base import open_base  # noqa: E402
-from tools.errors import ToolError  # noqa: E402
+from tests.support import tiny_bases
+from tests.support.tiny_bases import MAKERS, edit, inputs, loaded
+from tools.bases.base import open_base
+from tools.errors import ToolError
 
 
 @pytest.fixture(scope="module")

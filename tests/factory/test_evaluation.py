@@ -201,7 +201,7 @@ def test_evaluation_needs_no_torch() -> None:
         "tools.evaluation.router, tools.commands.evaluate, tools.commands.compare;"
         "print({'torch', 'transformers', 'onnx'} & set(sys.modules) or 'none')"
     )
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     shown = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=root)
     assert shown.strip() == "none"
 

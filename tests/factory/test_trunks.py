@@ -7,19 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
+from transformers import BertModel, Gemma3TextModel
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("onnx")
-pytest.importorskip("transformers")
-
-from torch import Tensor  # noqa: E402
-from transformers import BertModel, Gemma3TextModel  # noqa: E402
-
-from edge_agent.inference.session import Session  # noqa: E402
-from tests.support import tiny_bases  # noqa: E402
-from tests.support.tiny_bases import MAKERS, edit, inputs, loaded  # noqa: E402
-from tools.export import build  # noqa: E402
-from tools.trunks.loading import Encoder  # noqa: E402
+from edge_agent.inference.session import Session
+from tests.support import tiny_bases
+from tests.support.tiny_bases import MAKERS, edit, inputs, loaded
+from tools.export import build
+from tools.trunks.loading import Encoder
 
 both = pytest.mark.parametrize("kind", MAKERS)
 

@@ -117,7 +117,7 @@ def test_the_shipped_bundle_is_evaluated_as_json(
     file = tmp_path / "few.jsonl"
     line = {"text": "pump 2 is leaking", "route": "fault", "entities": []}
     file.write_text(json.dumps(line) + "\n", encoding="utf-8")
-    shipped = Path(__file__).parents[1] / "models" / "gateway-default"
+    shipped = Path(__file__).parents[2] / "models" / "gateway-default"
     assert main(["evaluate", str(shipped), str(file), "--json", "--no-baselines"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["messages"] == 1

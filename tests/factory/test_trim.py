@@ -7,28 +7,25 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from transformers import Gemma3TextModel
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
-
-from hypothesis import HealthCheck, example, given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
-from tokenizers import Tokenizer  # noqa: E402
-from transformers import Gemma3TextModel  # noqa: E402
-
-from tests.support import tiny_bases  # noqa: E402
-from tools.bases.base import Base, open_base  # noqa: E402
-from tools.bases.pieces import trimmed  # noqa: E402
-from tools.bases.trim import drop_layers, spread, trim_vocabulary  # noqa: E402
-from tools.errors import ToolError  # noqa: E402
-from tools.trunks.loading import load_encoder  # noqa: E402
-from tools.trunks.weights import Weights  # noqa: E402
+from tests.support import tiny_bases
+from tools.bases.base import Base, open_base
+from tools.bases.pieces import trimmed
+from tools.bases.trim import drop_layers, spread, trim_vocabulary
+from tools.errors import ToolError
+from tools.trunks.loading import load_encoder
+from tools.trunks.weights import Weights
 
 MAKERS = {"bert": tiny_bases.tiny_bert, "gemma3": tiny_bases.tiny_gemma3}
 TOKENIZERS = {"bert": tiny_bases.wordpiece(), "gemma3": tiny_bases.pairs()}
 ENDINGS, LINES, WORDS = tiny_bases.ENDINGS, tiny_bases.LINES, tiny_bases.WORDS
-SHIPPED = Path(__file__).parents[1] / "models" / "gateway-default" / "tokenizer.json"
+SHIPPED = Path(__file__).parents[2] / "models" / "gateway-default" / "tokenizer.json"
 REAL = [
     "Pump P-101 is leaking since 06:40, please check!",
     "TT-204 112.5 °C > HH 105 — Überdruck im Kessel 3",

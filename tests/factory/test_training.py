@@ -8,22 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("onnx")
-pytest.importorskip("safetensors")
-
-from edge_agent.inference.heads import TagDecoder  # noqa: E402
-from edge_agent.inference.session import Session  # noqa: E402
-from tools.bundling import pack  # noqa: E402
-from tools.bundling.calibrate import Logits, calibrate  # noqa: E402
-from tools.corpus.annotation import Example, Span  # noqa: E402
-from tools.data import Vocabulary, read_jsonl, split, tag_tokens, vocabulary_of  # noqa: E402
-from tools.errors import ToolError  # noqa: E402
-from tools.export import build  # noqa: E402
-from tools.learning.crf import forbidden, negative_log_likelihood  # noqa: E402
-from tools.trunks.loading import BertEncoder, BertShape, Encoder  # noqa: E402
-from tools.trunks.quantise import choose_scales, dequantised, packed  # noqa: E402
+from edge_agent.inference.heads import TagDecoder
+from edge_agent.inference.session import Session
+from tools.bundling import pack
+from tools.bundling.calibrate import Logits, calibrate
+from tools.corpus.annotation import Example, Span
+from tools.data import Vocabulary, read_jsonl, split, tag_tokens, vocabulary_of
+from tools.errors import ToolError
+from tools.export import build
+from tools.learning.crf import forbidden, negative_log_likelihood
+from tools.trunks.loading import BertEncoder, BertShape, Encoder
+from tools.trunks.quantise import choose_scales, dequantised, packed
 
 TINY = {"hidden": 64, "heads": 4, "ffn": 128, "layers": 2, "max_tokens": 32, "vocabulary": 50}
 
