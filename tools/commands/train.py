@@ -24,16 +24,39 @@ OWN_ABSTAIN_COST = 0.0
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("--data", type=Path, help="folder with train.jsonl and dev.jsonl; without it, our corpus")
-    add("--out", type=Path, default=DEFAULT_OUT, help="bundle (%(default)s)")
-    add("--base", type=Path, help="BERT- or Gemma-3-shaped Hugging Face folder (all-MiniLM-L6-v2)")
+    add(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder with train.jsonl and dev.jsonl; without it, our corpus",
+    )
+    add("--out", type=Path, default=DEFAULT_OUT, metavar="BUNDLE", help="bundle (%(default)s)")
+    add(
+        "--base",
+        type=Path,
+        metavar="DIR",
+        help="BERT- or Gemma-3-shaped Hugging Face folder (all-MiniLM-L6-v2)",
+    )
     add("--version", default="1.0.0", help="of the bundle (%(default)s)")
-    add("--epochs", type=int, help="passes over the messages (10, more where messages are few)")
-    add("--seed", type=int, default=Recipe.seed, help="of data, noise and weights (%(default)s)")
-    add("--threads", type=int, default=os.cpu_count() or 1, help="of torch (all cores)")
+    add(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="passes over the messages (10, more where messages are few)",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=Recipe.seed,
+        metavar="N",
+        help="of data, noise and weights (%(default)s)",
+    )
+    add(
+        "--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of torch (all cores)"
+    )
     add("--fp32", action="store_true", help="without quantisation, to compare")
     add("--class-weights", action="store_true", help="rare routes count for more")
-    add("--layers", type=int, help="keep that many layers of the base, evenly spread")
+    add("--layers", type=int, metavar="N", help="keep that many layers of the base, evenly spread")
     add(
         "--trim-vocabulary", type=int, nargs="?", const=SAFETY_PIECES, metavar="N",
         help="keep what the data needs and the N commonest other pieces (%(const)s)",
