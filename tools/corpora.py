@@ -11,6 +11,7 @@ from tools.corpus.generate import variants
 from tools.data import Vocabulary, read_jsonl, split, vocabulary_of
 from tools.errors import ToolError
 from tools.learning.recipe import Recipe
+from tools.passes import passes
 
 MESSAGES = Path(__file__).parent / "corpus" / "messages"
 OWN = "tools/corpus"
@@ -51,8 +52,8 @@ def read_corpus(folder: Path | None, recipe: Recipe) -> Corpus:
             f"label it; `python -m tools check-data {folder}` shows what is there",
         )
     _name_strangers(dev, vocabulary)
-    epochs = [train_set] * recipe.epochs_over(len(train_set))
-    return Corpus(train_set, dev, epochs, vocabulary, folder.resolve().name)
+    shown = passes(train_set, recipe)
+    return Corpus(train_set, dev, shown, vocabulary, folder.resolve().name)
 
 
 def _own_corpus(recipe: Recipe) -> Corpus:

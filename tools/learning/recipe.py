@@ -34,6 +34,8 @@ class Recipe:
     token_weight: float = 0.5
     smoothing: float = 0.1
     hole_share: float = 0.06
+    slip: float = 0.5
+    swap: float = 0.25
     class_weight_power: float = 0.0
     abstain_cost: float = 0.01
     teacher_weight: float = 0.5
