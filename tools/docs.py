@@ -42,8 +42,13 @@ RECEIVED_AT_S = 1768464000.25
 
 def edge_agent(*arguments: str) -> str:
     """What the program prints."""
+    return printed("edge_agent", *arguments)
+
+
+def printed(module: str, *arguments: str) -> str:
+    """What ``python -m module`` prints."""
     shown = subprocess.run(
-        [sys.executable, "-m", "edge_agent", *arguments],
+        [sys.executable, "-m", module, *arguments],
         capture_output=True,
         text=True,
         check=True,
@@ -106,6 +111,11 @@ def commands() -> str:
     )
 
 
+def train_help() -> str:
+    shown = printed("tools", "train", "--help")
+    return fenced("console", "$ python -m tools train --help", shown)
+
+
 def settings() -> str:
     """A table for each section of the configuration."""
     schema = Config.model_json_schema()
@@ -154,6 +164,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "help": help_text,
     "commands": commands,
     "settings": settings,
+    "train-help": train_help,
     "sample-infer": sample_infer,
     "sample-event": sample_event,
     "sample-reply": sample_reply,
