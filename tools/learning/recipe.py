@@ -33,7 +33,7 @@ class Recipe:
     tag_weight: float = 1.0
     token_weight: float = 0.5
     smoothing: float = 0.1
-    hole_share: float = 0.1
+    hole_share: float = 0.06
     slip: float = 0.3
     swap: float = 0.4
     class_weight_power: float = 0.0
