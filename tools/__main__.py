@@ -9,6 +9,7 @@ from edge_agent.errors import AgentError
 from tools.commands import check_data, compare, evaluate, pack, train
 from tools.errors import ToolError
 
+INSTALL = "pip install -e '.[train]'"
 COMMANDS = {
     "check-data": (check_data, "find what is wrong with labelled messages"),
     "train": (train, "train and pack a bundle"),
@@ -26,11 +27,16 @@ def main(arguments: list[str] | None = None) -> int:
     except (ToolError, AgentError) as error:
         print(f"error: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        print(f"error: {error.name} is not installed\n  fix: {INSTALL}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        fix = "see that the place exists, is writable and has room"
+        print(f"error: {named}{error.strerror}\n  fix: {fix}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        print(
-            "interrupted; a training goes on from its last epoch when started again",
-            file=sys.stderr,
-        )
+        print("interrupted; a training goes on from its last judgement", file=sys.stderr)
         return 130
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tools.corpus.annotation import LABELS, ROUTES, Example, Span
 from tools.errors import ToolError
@@ -18,6 +20,7 @@ OUT_OF_SCOPE = ("other", "oos", "out_of_scope")
 
 NOT_IN_TOPICS = re.compile(r"[\s/+#\x00-\x1f]+")
 MAX_NAME_CHARS = 64
+SHAPE = '{"text": …, "route": …, "entities": [{"start": 0, "end": 5, "label": …}]}'
 
 
 @dataclass(frozen=True)
@@ -36,47 +39,91 @@ class Vocabulary:
         return next((name for name in OUT_OF_SCOPE if name in self.routes), None)
 
 
-def read_jsonl(path: Path) -> list[Example]:
-    """Messages of a JSON Lines file; a null route becomes the empty string. Raises ToolError."""
+class SpanLine(BaseModel):
+    """A span as written in a line: ``start`` and ``end`` may be nonsense."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    start: int
+    end: int
+    label: str
+    text: str | None = None
+    surface: str | None = None
+
+
+class Line(BaseModel):
+    """A message as written, one JSON object. Types are never converted; other keys are kept."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    text: str
+    route: str | None = None
+    entities: list[SpanLine] | None = None
+    source: Any = None
+    id: Any = None
+
+
+def read_jsonl(path: Path, rewritten: dict[str, str] | None = None) -> list[Example]:
+    """Messages of a JSON Lines file; a null route becomes the empty string. Raises ToolError.
+
+    ``rewritten`` is filled with the names that ``topic_name`` changes, old to new.
+    """
     if not path.is_file():
-        raise ToolError(f"{path}: no such file", "a data folder holds train.jsonl and dev.jsonl")
+        raise ToolError(f"{path}: no such file", "a data folder holds train.jsonl")
     try:
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ToolError(f"{path}: not UTF-8 ({error})", f"iconv -t UTF-8 {path}") from error
     examples = []
-    for number, line in enumerate(content.split("\n"), 1):
-        if line.strip():
-            examples.append(_read_line(line, f"{path}:{number}"))
+    for number, raw in enumerate(content.split("\n"), 1):
+        if raw.strip():
+            line = _read_line(raw, f"{path}:{number}")
+            examples.append(_example(line, f"{path}:{number}"))
+            if rewritten is not None:
+                rewritten |= {old: new for old in _names(line) if (new := topic_name(old)) != old}
     if not examples:
         raise ToolError(f"{path}: holds no messages", "write one JSON object a line")
     return examples
 
 
-def _read_line(line: str, where: str) -> Example:
+def _read_line(raw: str, where: str) -> Line:
+    """Raises ToolError for broken JSON, lone surrogates, and values of another type."""
     try:
-        item = json.loads(line)
-        spans = tuple(
-            Span(e["start"], e["end"], topic_name(e["label"])) for e in item.get("entities") or ()
-        )
-        example = Example(item["text"], topic_name(item.get("route") or ""), spans)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ToolError(
-            f"{where}: not a message ({error})",
-            'write {"text": …, "route": …, "entities": [{"start": 0, "end": 5, "label": …}]}',
-        ) from error
+        return Line.model_validate_json(raw)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        problem = ": ".join(part for part in (key_path(fault["loc"]), fault["msg"]) if part)
+        raise ToolError(f"{where}: not a message ({problem})", f"write {SHAPE}") from error
+    except UnicodeEncodeError as error:
+        raise ToolError(f"{where}: not a message ({error})", f"write {SHAPE}") from error
+
+
+def key_path(parts: tuple[int | str, ...]) -> str:
+    """``entities[0].start`` for ``("entities", 0, "start")``."""
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".")
+
+
+def _example(line: Line, where: str) -> Example:
+    """Raises ToolError for names of which nothing is left, and for spans no text can have."""
+    for name in _names(line):
+        if not topic_name(name):
+            raise ToolError(
+                f"{where}: name {name!r} cannot stand in a topic, and nothing of it can",
+                "give it a name of letters and digits",
+            )
+    spans = tuple(Span(e.start, e.end, topic_name(e.label)) for e in line.entities or ())
+    example = Example(line.text, topic_name(line.route or ""), spans)
     _check_spans(example, where)
     return example
+
+
+def _names(line: Line) -> list[str]:
+    """Route and labels as written."""
+    return [*([line.route] if line.route else []), *(span.label for span in line.entities or ())]
 
 
 def _check_spans(example: Example, where: str) -> None:
     last = 0
     for span in sorted(example.entities, key=lambda span: span.start):
-        if (
-            type(span.start) is not int
-            or type(span.end) is not int
-            or not last <= span.start < span.end <= len(example.text)
-        ):
+        if not last <= span.start < span.end <= len(example.text):
             raise ToolError(
                 f"{where}: span {span.start}..{span.end} overlaps another or leaves the text",
                 f"python -m tools check-data {where.rpartition(':')[0]} shows every such line",
@@ -106,15 +153,23 @@ def _ordered(names: set[str], known: Sequence[str]) -> tuple[str, ...]:
 
 
 def split(examples: list[Example], share: float = 0.1) -> tuple[list[Example], list[Example]]:
-    """Train and dev by message, the same share of every route; stable while a corpus grows."""
+    """Train and dev by message, the same share of every route; stable while a corpus grows.
+
+    A route's only message stays in train.
+    """
     by_route = defaultdict(list)
     for example in examples:
         by_route[example.route].append(example)
     dev = set()
     for group in by_route.values():
         ranked = sorted(group, key=lambda e: hashlib.sha256(e.text.encode()).hexdigest())
-        dev |= {example.text for example in ranked[: max(1, round(len(group) * share))]}
+        dev |= {example.text for example in ranked[: held_out(len(group), share)]}
     return [e for e in examples if e.text not in dev], [e for e in examples if e.text in dev]
+
+
+def held_out(messages: int, share: float = 0.1) -> int:
+    """How many of a route's messages ``split`` gives to dev."""
+    return max(1, round(messages * share)) if messages >= 2 else 0
 
 
 def tag_tokens(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shlex
 import shutil
 import tempfile
 import time
@@ -11,6 +13,7 @@ from pathlib import Path
 from statistics import mean
 
 import torch
+from pydantic import ValidationError
 
 from edge_agent.bundle import MANIFEST, TOKENIZER, Bundle
 from edge_agent.inference.encode import TextEncoder
@@ -38,8 +41,8 @@ from tools.learning.training import Trainer, Verdict, logits
 from tools.trunks.loading import Encoder, load_encoder
 from tools.trunks.quantise import BITS, BLOCK
 
-DEFAULT_OUT = Path("models/gateway-default")
 MAX_TOKENS = 256
+DEV_MESSAGES = 16
 DRAFT = "draft"
 
 
@@ -51,7 +54,7 @@ class Job:
     those that the data needs; None keeps all.
     """
 
-    out: Path = DEFAULT_OUT
+    out: Path
     data: Path | None = None
     name: str = "gateway-default"
     version: str = "1.0.0"
@@ -64,7 +67,7 @@ class Job:
 
 def run(job: Job) -> Bundle:
     """Trains, exports, calibrates, packs. The old bundle stays until the end. Raises ToolError."""
-    refuse_foreign_folder(job.out)
+    refuse_unfit(job)
     started = time.monotonic()
     torch.manual_seed(job.recipe.seed)
     torch.use_deterministic_algorithms(True)
@@ -77,9 +80,9 @@ def run(job: Job) -> Bundle:
         )
         encoder = train(base, corpus, job, checkpoint)
         contents = assemble(encoder, base, corpus, job)
-        contents.provenance["training_minutes"] = round((time.monotonic() - started) / 60, 1)
         bundle = publish(contents, corpus, job.out)
     checkpoint.clear()
+    print(f"took {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
     return bundle
 
 
@@ -96,7 +99,9 @@ def prepared_base(job: Job, corpus: Corpus, scratch: Path) -> Base:
 
 def key(job: Job, corpus: Corpus, base: Base) -> str:
     """What a checkpoint must agree in to be gone on from."""
-    parts = (corpus.digest, job.recipe, base.provenance(), job.layers, job.trim, job.teachers)
+    taught_by = [pack.load_bundle(path).digest for path in job.teachers]
+    shown = [corpus.train, corpus.dev, corpus.epochs]
+    parts = (shown, job.recipe, base.provenance(), job.layers, job.trim, taught_by)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -192,13 +197,17 @@ def quantisation(recipe: Recipe) -> dict[str, object]:
 
 def publish(contents: pack.Contents, corpus: Corpus, out: Path) -> Bundle:
     """Packs beside ``out``, measures, adds golden lines and card, and only then takes its place."""
-    fresh = out.with_name(f"{out.name}.new")
+    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     specialist = load_specialist(pack.pack(contents, fresh), threads=1)
-    predictions = specialist.predict([example.text for example in corpus.dev])
+    predictions = []
+    for start in range(0, len(corpus.dev), DEV_MESSAGES):
+        some = corpus.dev[start : start + DEV_MESSAGES]
+        predictions += specialist.predict([example.text for example in some])
     scores = score(corpus.dev, predictions)
     contents.provenance["dev"] = summary(scores)
     (fresh / pack.CARD).write_text(model_card(contents, scores), encoding="utf-8")
     pack.add_golden(contents, fresh, corpus.dev, predictions)
+    fresh.chmod(0o755)
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
     return pack.load_bundle(out)
@@ -210,13 +219,41 @@ def summary(scores: Scores) -> dict[str, object]:
     return {key: value for key, value in plain if isinstance(value, (int, float))}
 
 
+def refuse_unfit(job: Job) -> None:
+    """Refuses, before hours of work, what could not be written at their end. Raises ToolError."""
+    refuse_foreign_folder(job.out)
+    if job.data and job.out.resolve() in [job.data.resolve(), *job.data.resolve().parents]:
+        raise ToolError(
+            f"{job.data} lies in {job.out}, which training replaces",
+            "keep messages and bundles in different folders",
+        )
+    nothing = Vocabulary(("route",), ())
+    try:
+        pack.manifest(pack.Contents(job.name, job.version, b"", Path(TOKENIZER), nothing, 8), {})
+    except ValidationError as error:
+        raise ToolError(
+            f"no bundle can be named {job.name} {job.version}: {error.errors()[0]['msg']}",
+            "use a name of lower-case letters, digits, . _ - and a version like 1.2.0",
+        ) from error
+    job.out.parent.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=job.out.parent).close()
+
+
 def refuse_foreign_folder(out: Path) -> None:
     """Training replaces ``out`` whole, so only a bundle or nothing may stand there."""
+    another = f"choose another folder, for instance --out {shlex.quote(f'{out}-bundle')}"
+    if out.is_symlink():
+        raise ToolError(f"{out} is a link; training would replace it", "name the folder itself")
     if out.exists() and not (out / MANIFEST).is_file():
-        raise ToolError(
-            f"{out} exists and is no bundle; training would replace it",
-            f"choose another folder: python -m tools train --out {out}-bundle",
-        )
+        raise ToolError(f"{out} exists and is no bundle; training would replace it", another)
+    if out.exists():
+        own = {MANIFEST, *json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"]}
+        strange = sorted({str(f.relative_to(out)) for f in out.rglob("*") if f.is_file()} - own)
+        if strange:
+            raise ToolError(
+                f"{out} holds {strange[0]}, which is not of its bundle; training would delete it",
+                f"move it away, or {another}",
+            )
 
 
 def _draft(vocabulary: Vocabulary, encoder: Encoder) -> pack.Contents:

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from tools.bases import minilm
+from tools.bases.digests import sha256_of
 from tools.bases.specials import Specials, read_json, read_specials
 from tools.errors import ToolError
 
@@ -26,6 +27,7 @@ INDEX = "model.safetensors.index.json"
 PICKLED = "pytorch_model.bin"
 ORIGIN = "provenance.json"
 """In a folder that the tools derived from another base: where it comes from."""
+NEEDED_OF_ORIGIN = ("name", "licence", "sha256")
 WINDOW_STEP_TOKENS = 8
 """The runtime pads to this multiple, so a window is one."""
 
@@ -68,6 +70,17 @@ class Base:
         return next(i for i in named if i is not None)
 
     @property
+    def layers(self) -> int:
+        """How many layers the config tells of. Raises ToolError where it does not."""
+        count = self.config.get("num_hidden_layers")
+        if type(count) is not int or count < 1:
+            raise ToolError(
+                f"{self.path / 'config.json'}: num_hidden_layers is {count!r}",
+                "copy the whole model folder, or choose another base",
+            )
+        return count
+
+    @property
     def max_tokens(self) -> int:
         """The longest window the base has positions for."""
         positions = self.config.get("max_position_embeddings", 131072)
@@ -93,9 +106,19 @@ def open_base(path: Path) -> Base:
     for name in ("config.json", "tokenizer.json"):
         if not (path / name).is_file():
             raise ToolError(f"{path} has no {name}", _how_to_get(name, path))
-    base = Base(path, read_json(path / ORIGIN))
+    base = Base(path, read_origin(path))
     _ = base.architecture, base.weights, base.specials
     return base
+
+
+def read_origin(folder: Path) -> dict[str, Any]:
+    """What the tools wrote of a derived base; empty where that file is missing or another's."""
+    try:
+        found = read_json(folder / ORIGIN)
+    except ToolError:
+        return {}
+    is_own = all(isinstance(found.get(key), str) for key in NEEDED_OF_ORIGIN)
+    return found if is_own and isinstance(found.get("changes", []), list) else {}
 
 
 def fetch_base() -> Base:
@@ -137,18 +160,8 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 def digest(files: tuple[Path, ...]) -> str:
     """sha256 of the one file, or of the digests of several."""
-    each = []
-    for path in files:
-        with path.open("rb") as file:
-            each.append(_sha256(file))
+    each = [sha256_of(path) for path in files]
     return each[0] if len(each) == 1 else hashlib.sha256("\n".join(each).encode()).hexdigest()
-
-
-def _sha256(file: BinaryIO) -> str:
-    found = hashlib.sha256()
-    while part := file.read(1 << 20):
-        found.update(part)
-    return found.hexdigest()
 
 
 def _shards(index: Path) -> tuple[Path, ...]:

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tools.bases.base import ORIGIN, Base, open_base, read_tokenizer
+from tools.bases.base import ORIGIN, Base, open_base, read_origin, read_tokenizer
 from tools.bases.pieces import trimmed
 from tools.errors import ToolError
 from tools.trunks.gemma3_shape import layer_kinds
@@ -151,7 +151,7 @@ def _special_names(base: Base) -> dict[str, str]:
 
 def _refuse_foreign_folder(out: Path, base: Base) -> None:
     """``out`` is replaced whole, so only what these tools wrote, or nothing, may stand there."""
-    is_own = (out / ORIGIN).is_file() and out.resolve() != base.path.resolve()
+    is_own = bool(read_origin(out)) and out.resolve() != base.path.resolve()
     if out.exists() and not is_own:
         raise ToolError(
             f"{out} exists and is no base that was cut down; it would be replaced",

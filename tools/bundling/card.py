@@ -16,8 +16,7 @@ MADE_FROM = """\
   sha256 `{corpus[sha256]}`."""
 
 LIMITS = """\
-- It reads as its base does: all-MiniLM-L6-v2 knows English, and lower-cases it, so case carries no
-  meaning.
+- It reads as its base, {base}, does: the languages that knows, and case only where that keeps it.
 - Messages longer than {tokens} tokens are cut; the tail is not read.
 - The held-out messages come from the same hands as the ones it was trained on, so the scores above
   flatter it. Expect clearly less on messages of real systems; measure on your own, and train on
@@ -40,10 +39,10 @@ def model_card(contents: Contents, scores: Scores) -> str:
         f"Labels: {_names(contents.vocabulary.labels)}.",
         "## Scores over the held-out messages of the corpus",
         _summary(scores),
-        _table("route", scores.routes),
-        _table("label", scores.labels),
+        _table("route", "messages", scores.routes),
+        _table("label", "entities", scores.labels),
         "## Limits",
-        LIMITS.format(tokens=contents.max_tokens),
+        LIMITS.format(tokens=contents.max_tokens, base=base["name"]),
         "## Licence",
         f"{contents.licence}, as the base model.",
     ]
@@ -81,10 +80,12 @@ def _summary(scores: Scores) -> str:
     return "\n".join(["| score | value |", "|---|---|", *lines])
 
 
-def _table(title: str, tallies: dict[str, Tally]) -> str:
-    lines = [
-        f"| {name} | {t.precision:.2f} | {t.recall:.2f} | {t.f1:.2f} | {t.hit + t.missed} |"
-        for name, t in tallies.items()
-    ]
-    head = [f"| {title} | precision | recall | F1 | messages |", "|---|---|---|---|---|"]
+def _table(title: str, counted: str, tallies: dict[str, Tally]) -> str:
+    head = [f"| {title} | precision | recall | F1 | {counted} |", "|---|---|---|---|---|"]
+    lines = [_line(name.replace("|", "\\|"), tally) for name, tally in tallies.items()]
     return "\n".join(head + lines) if lines else ""
+
+
+def _line(name: str, tally: Tally) -> str:
+    shares = (tally.precision, tally.recall, tally.f1)
+    return f"| {name} | {' | '.join(f'{share:.2f}' for share in shares)} | {tally.support} |"

@@ -15,6 +15,7 @@ Check = Callable[[Data], Iterable[Finding]]
 
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("sizes", counts.sizes),
+    ("held out", counts.held_out_messages),
     ("tasks", counts.tasks),
     ("spans", spans.offsets),
     ("contradictions", repeats.contradictions),
@@ -56,7 +57,8 @@ Watch = Callable[[Iterable[tuple[str, Check]]], Iterable[tuple[str, Check]]]
 def check(paths: list[Path], watch: Watch = iter) -> Result:
     """Reads everything and runs every check; ``watch`` may show how far it is. Raises ToolError."""
     read = [read_file(path) for path in files_of(paths)]
-    data = Data(tuple(split for split, found in read if split.entries or not found))
+    lacks_dev = paths[0].is_dir() and not (paths[0] / f"{DEV}.jsonl").is_file()
+    data = Data(tuple(split for split, found in read if split.entries or not found), lacks_dev)
     findings = [finding for _, found in read for finding in found]
     for _, run in watch(CHECKS):
         findings += run(data)
@@ -78,6 +80,7 @@ def files_of(paths: list[Path]) -> list[Path]:
 
 def _files(folder: Path) -> Iterator[Path]:
     yield folder / f"{TRAIN}.jsonl"
-    yield folder / f"{DEV}.jsonl"
+    if (folder / f"{DEV}.jsonl").is_file():
+        yield folder / f"{DEV}.jsonl"
     if (folder / f"{TEST}.jsonl").exists():
         yield folder / f"{TEST}.jsonl"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from tools.checking.findings import Finding, names, quote, times
 from tools.checking.reading import DEV, TRAIN, Data, Split
+from tools.data import held_out, topic_name
 
 FEWEST = 5
 FEW = 20
@@ -28,6 +30,22 @@ def sizes(data: Data) -> Iterator[Finding]:
             problem = f"holds {count} messages: thresholds and scores will be guesses"
             fix = f"move messages into it until there are at least {SMALL_DEV}"
             yield Finding("small-dev", "warning", split.file, problem, fix)
+
+
+def held_out_messages(data: Data) -> Iterator[Finding]:
+    """Without dev.jsonl, what training will hold out; an error where that is nothing."""
+    train = data.train
+    if not data.lacks_dev or train is None or not train.entries:
+        return
+    routes = Counter(topic_name(entry.route or "") for entry in train.entries)
+    count = sum(held_out(messages) for messages in routes.values())
+    if not count:
+        problem = "has no route with two messages, and there is no dev.jsonl: none can be held out"
+        yield Finding("no-dev", "error", train.file, problem, "write dev.jsonl, or add messages")
+        return
+    problem = "has no dev.jsonl beside it"
+    fix = f"training holds out {count:,} of its messages, a tenth of each route"
+    yield Finding("no-dev", "info", train.file, problem, fix)
 
 
 def tasks(data: Data) -> Iterator[Finding]:

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from tools.checking.findings import Finding, quote
+from tools.data import SHAPE, Line, key_path
 
-SHAPE = '{"text": …, "route": …, "entities": [{"start": 0, "end": 5, "label": …}]}'
 KNOWN_KEYS = ("text", "route", "entities", "source", "id")
 KNOWN_SPAN_KEYS = ("start", "end", "label", "text", "surface")
 TRAIN, DEV, TEST = "train", "dev", "test"
@@ -85,9 +84,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """Everything that could be read."""
+    """Everything that could be read.
+
+    ``lacks_dev``: of a folder without dev.jsonl, for which training holds messages out.
+    """
 
     splits: tuple[Split, ...]
+    lacks_dev: bool = False
 
     @property
     def entries(self) -> Iterator[Entry]:
@@ -107,24 +110,6 @@ class Data:
     def labels(self) -> dict[str, list[str]]:
         """Where each label occurs, in all splits."""
         return _merged([split.labels for split in self.splits])
-
-
-class _Span(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
-    start: int
-    end: int
-    label: str
-    text: str | None = None
-    surface: str | None = None
-
-
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
-    text: str
-    route: str | None = None
-    entities: list[_Span] | None = None
-    source: Any = None
-    id: Any = None
 
 
 def read_file(path: Path) -> tuple[Split, list[Finding]]:
@@ -187,7 +172,7 @@ def _read_line(raw: bytes, file: str, number: int) -> Entry | Finding:
         fix = f"save as UTF-8, for instance: iconv -f WINDOWS-1252 -t UTF-8 {old} > {old}.new"
         return Finding("not-utf8", "error", where, problem, fix)
     try:
-        item = _Line.model_validate_json(line)
+        item = Line.model_validate_json(line)
     except ValidationError as error:
         return _refused(line, where, error)
     if not item.text.strip():
@@ -200,7 +185,7 @@ def _refused(line: str, where: str, error: ValidationError) -> Finding:
     if faults[0]["type"] == "json_invalid":
         problem = f"{faults[0]['msg']}: {quote(line.strip())}"
         return Finding("not-json", "error", where, problem, f"write {SHAPE}")
-    shown = [f"{_key(fault['loc']) or 'the line'}: {fault['msg']}" for fault in faults]
+    shown = [f"{key_path(fault['loc']) or 'the line'}: {fault['msg']}" for fault in faults]
     return Finding(
         "wrong-shape",
         "error",
@@ -210,12 +195,7 @@ def _refused(line: str, where: str, error: ValidationError) -> Finding:
     )
 
 
-def _key(parts: tuple[int | str, ...]) -> str:
-    """``entities[0].start`` for ``("entities", 0, "start")``."""
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".")
-
-
-def _entry(item: _Line, file: str, number: int) -> Entry:
+def _entry(item: Line, file: str, number: int) -> Entry:
     marks = None
     if item.entities is not None:
         surfaces = [span.text if span.surface is None else span.surface for span in item.entities]

@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="DIR|FILE.jsonl",
-        help="folder with train.jsonl, dev.jsonl and perhaps test.jsonl; or files",
+        help="folder with train.jsonl, perhaps dev.jsonl and test.jsonl; or files",
     )
     parser.add_argument("--json", action="store_true", help="every finding, for programs")
     parser.add_argument("--strict", action="store_true", help="warnings fail too")

@@ -9,13 +9,12 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.errors import ToolError
 from tools.learning.recipe import Recipe
 
 if TYPE_CHECKING:
     from tools.train import Job
 
-DEFAULT_OUT = Path("models/gateway-default")
+DEFAULT = Path("models/gateway-default")
 SAFETY_PIECES = 4000
 OWN: dict[str, object] = {"epochs": 6, "hole_share": 0.1, "abstain_cost": 0.0}
 """For our own corpus: it is large, and messages of real systems are less familiar than our held-out
@@ -25,41 +24,38 @@ ones, so that a threshold would refuse them."""
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
+    add("--data", type=Path, metavar="DIR", help="folder with train.jsonl; without it, our corpus")
+    add("--out", type=Path, metavar="BUNDLE", help="bundle (models/ and the name of the folder)")
     add(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="folder with train.jsonl and dev.jsonl; without it, our corpus",
-    )
-    add("--out", type=Path, default=DEFAULT_OUT, metavar="BUNDLE", help="bundle (%(default)s)")
-    add(
-        "--base",
-        type=Path,
-        metavar="DIR",
+        "--base", type=Path, metavar="DIR",
         help="BERT- or Gemma-3-shaped Hugging Face folder (all-MiniLM-L6-v2)",
-    )
+    )  # fmt: skip
     add("--version", default="1.0.0", help="of the bundle (%(default)s)")
+    add("--seed", type=seed, default=Recipe.seed, metavar="N", help="of everything (%(default)s)")
     add(
-        "--epochs",
-        type=int,
-        metavar="N",
-        help="passes over the messages (10, more where messages are few)",
-    )
+        "--threads", type=positive, default=os.cpu_count() or 1, metavar="N",
+        help="of torch (all cores)",
+    )  # fmt: skip
+    _recipe_arguments(parser)
+    _size_arguments(parser)
+
+
+def _recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
-        "--seed",
-        type=int,
-        default=Recipe.seed,
-        metavar="N",
-        help="of data, noise and weights (%(default)s)",
-    )
-    add(
-        "--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of torch (all cores)"
-    )
+        "--epochs", type=positive, metavar="N",
+        help=f"passes over the messages ({Recipe.epochs}, more where messages are few; "
+        f"{OWN['epochs']} over our corpus)",
+    )  # fmt: skip
     add("--fp32", action="store_true", help="without quantisation, to compare")
     add("--class-weights", action="store_true", help="rare routes count for more")
-    add("--layers", type=int, metavar="N", help="keep that many layers of the base, evenly spread")
+
+
+def _size_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--layers", type=positive, metavar="N", help="keep N layers of the base, evenly spread")
     add(
-        "--trim-vocabulary", type=int, nargs="?", const=SAFETY_PIECES, metavar="N",
+        "--trim-vocabulary", type=positive, nargs="?", const=SAFETY_PIECES, metavar="N",
         help="keep what the data needs and the N commonest other pieces (%(const)s)",
     )  # fmt: skip
     add(
@@ -68,15 +64,34 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def seed(text: str) -> int:
+    """A whole number that torch takes."""
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise argparse.ArgumentTypeError("must be 0 or more, and below 2 to the power of 63")
+    return number
+
+
 def run(options: argparse.Namespace) -> int:
     """Trains, packs, says what to do next."""
-    torch = _torch()
-    torch.set_num_threads(options.threads)
+    import torch  # noqa: PLC0415
+
     from tools.train import run as train  # noqa: PLC0415
 
-    bundle = train(job_of(options))
-    print(f"packed {options.out}: {bundle.card.name} {bundle.card.version}, {bundle.digest[:12]}")
-    print(f"next: python -m tools evaluate {shlex.quote(str(options.out))} {_test_file(options)}")
+    torch.set_num_threads(options.threads)
+
+    job = job_of(options)
+    bundle = train(job)
+    print(f"packed {job.out}: {bundle.card.name} {bundle.card.version}, {bundle.digest[:12]}")
+    print(f"next: python -m tools evaluate {shlex.quote(str(job.out))} {_test_file(options)}")
     return 0
 
 
@@ -91,9 +106,10 @@ def job_of(options: argparse.Namespace) -> Job:
         chosen |= {"epochs": options.epochs, "fewest_steps": 0}
     if options.class_weights:
         chosen["class_weight_power"] = 0.5
-    name = bundle_name(options.out) if options.data else DEFAULT_OUT.name
+    out = options.out or (Path("models") / options.data.resolve().name if options.data else DEFAULT)
+    name = bundle_name(out) if options.data else DEFAULT.name
     return Job(
-        options.out, options.data, name, options.version, options.base, options.layers,
+        out, options.data, name, options.version, options.base, options.layers,
         options.trim_vocabulary, tuple(options.teacher), Recipe(**chosen),
     )  # fmt: skip
 
@@ -108,11 +124,3 @@ def _test_file(options: argparse.Namespace) -> str:
         return "FILE.jsonl"
     files = (options.data / f"{split}.jsonl" for split in ("test", "dev", "train"))
     return shlex.quote(str(next(file for file in files if file.is_file())))
-
-
-def _torch() -> object:
-    try:
-        import torch  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ToolError("torch is not installed", "pip install -e '.[train]'") from error
-    return torch

@@ -92,17 +92,21 @@ def _columns(
 def _matched(
     ours: list[tuple[int, int]], theirs: list[tuple[int, int]], tags: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The teacher's row at each of our tokens' first character; inside where theirs began before.
+    """The teacher's row at each of our tokens' first character; outside beyond what it has read.
 
-    Half of a word's begin is its inside: a begin of theirs spread over several of ours begins once.
+    A begin of theirs spread over several of our tokens begins once and is inside then.
     """
     kept = [i for i, (start, end) in enumerate(theirs) if end > start]
     starts = [theirs[i][0] for i in kept]
+    outside = np.eye(1, tags.shape[1], dtype=np.float32)[0]
     rows = []
     for start, _ in ours:
-        place = max(0, bisect_right(starts, start) - 1)
-        row = tags[kept[place]] if kept else np.eye(1, tags.shape[1], dtype=np.float32)[0]
-        rows.append(row if not kept or starts[place] == start else _as_inside(row))
+        place = bisect_right(starts, start) - 1
+        if place < 0 or start >= theirs[kept[place]][1]:
+            rows.append(outside)
+        else:
+            row = tags[kept[place]]
+            rows.append(row if starts[place] == start else _as_inside(row))
     return np.array(rows, np.float32).reshape(len(ours), tags.shape[1])
 
 

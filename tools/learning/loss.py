@@ -95,7 +95,7 @@ def class_weights(rows: Sequence[Row], routes: int, power: float) -> Tensor | No
     """``(mean count / count) ** power`` of each route [R], capped; None for power 0."""
     if not power or not routes:
         return None
-    counts = Counter(row.route for row in rows)
-    mean = len(rows) / routes
+    counts = Counter(row.route for row in rows if row.route >= 0)
+    mean = counts.total() / routes
     weights = [(mean / max(1, counts[route])) ** power for route in range(routes)]
     return torch.tensor(weights).clamp(1 / HEAVIEST, HEAVIEST)

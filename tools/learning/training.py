@@ -1,6 +1,6 @@
 """The training loop: float warm start, then quantisation in the loop; keeps a moving average.
 
-Knows nothing of files: it hands out its state after every epoch and goes on from one.
+Knows nothing of files: it hands out its state after each judgement of dev and goes on from one.
 """
 
 from __future__ import annotations
