@@ -92,8 +92,6 @@ def _read_line(raw: str, where: str) -> Line:
         fault = error.errors(include_url=False)[0]
         problem = ": ".join(part for part in (key_path(fault["loc"]), fault["msg"]) if part)
         raise ToolError(f"{where}: not a message ({problem})", f"write {SHAPE}") from error
-    except UnicodeEncodeError as error:
-        raise ToolError(f"{where}: not a message ({error})", f"write {SHAPE}") from error
 
 
 def key_path(parts: tuple[int | str, ...]) -> str:

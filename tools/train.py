@@ -90,7 +90,7 @@ def prepared_base(job: Job, corpus: Corpus, scratch: Path) -> Base:
     """The base model, cut down as the job asks."""
     base = open_base(job.base) if job.base else fetch_base()
     if job.layers is not None:
-        keep = spread(base.config["num_hidden_layers"], job.layers)
+        keep = spread(base.layers, job.layers)
         base = drop_layers(base, keep, scratch / "layers")
     if job.trim is not None:
         base = trim_vocabulary(base, corpus.texts, scratch / "vocabulary", job.trim)

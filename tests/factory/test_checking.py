@@ -97,9 +97,30 @@ def test_a_byte_order_mark_is_named_and_the_first_line_read(folder: Path) -> Non
 
 
 def test_a_missing_file_is_a_finding_and_the_other_is_still_read(folder: Path) -> None:
-    write(folder, train=[*sound(60, "a"), "{"])
-    (folder / "dev.jsonl").unlink()
+    (folder / "train.jsonl").unlink()
+    write(folder, dev=[*sound(50, "b"), "{"])
     assert codes(folder) == {"missing-file": 1, "not-json": 1}
+
+
+def test_without_dev_is_told_what_training_will_hold_out(folder: Path) -> None:
+    """Training accepts such a folder, so the check does as well."""
+    (folder / "dev.jsonl").unlink()
+    assert codes(folder) == {"no-dev": 1}
+    finding = only(folder, "no-dev")
+    assert (finding.severity, finding.where) == ("info", f"{folder}/train.jsonl")
+    assert "about 6 of its messages" in finding.fix
+    assert run(str(folder)) == 0
+
+
+def test_without_dev_and_with_nothing_to_hold_out_is_an_error(folder: Path) -> None:
+    write(folder, train=[item("pump broke"), item("fan runs", "reading")])
+    (folder / "dev.jsonl").unlink()
+    assert only(folder, "no-dev").severity == "error"
+
+
+def test_a_train_file_named_alone_is_not_asked_for_its_dev(folder: Path) -> None:
+    (folder / "dev.jsonl").unlink()
+    assert check([folder / "train.jsonl"]).findings == ()
 
 
 def test_a_name_unfit_for_topics_is_told_with_what_it_becomes(folder: Path) -> None:

@@ -95,9 +95,55 @@ def test_a_bundle_without_routes_is_compared_by_its_entities(
     tiny: Path, file: Path, tmp_path: Path
 ) -> None:
     found = compare(tiny, tiny_bundle(tmp_path / "b", {}, LABELS), file)
-    assert [test.score for test in found.tests] == ["entity_f1", "exact"]
-    assert not [flip for flip in found.flips if flip.of == "route"]
-    assert "the challenger has no routes" in found.notes[0]
+    assert [test.score for test in found.tests] == ["entity_f1"]
+    assert not found.flips
+    assert "the challenger has no routes: neither they nor exact" in found.notes[0]
+
+
+def test_a_bundle_without_labels_is_compared_by_its_routes(
+    tiny: Path, file: Path, tmp_path: Path
+) -> None:
+    weak = tiny_bundle(tmp_path / "b", FORGETFUL, {})
+    found = compare(tiny, weak, file)
+    assert [test.score for test in found.tests] == ["route_accuracy"]
+    assert {flip.of for flip in found.flips} == {"route"}
+    both = compare(weak, tiny_bundle(tmp_path / "c", ROUTES, {}), file)
+    assert [test.score for test in both.tests] == ["route_accuracy", "exact"]
+    assert both.better
+
+
+def test_bundles_that_answer_nothing_alike_have_no_test(file: Path, tmp_path: Path) -> None:
+    routes = tiny_bundle(tmp_path / "b", ROUTES, {})
+    assert compare(routes, tiny_bundle(tmp_path / "c", {}, LABELS), file).tests == []
+
+
+@pytest.mark.parametrize(("routes", "labels"), [(ROUTES, {}), ({}, LABELS)])
+def test_a_challenger_that_lacks_a_head_is_not_packed_however_good(
+    file: Path, tmp_path: Path, capsys, routes, labels
+) -> None:
+    champion = tiny_bundle(tmp_path / "weak", FORGETFUL, BLIND)
+    challenger = tiny_bundle(tmp_path / "b", routes, labels)
+    assert run(champion, challenger, file) == 0
+    shown = capsys.readouterr().out.replace("\n", " ")
+    assert "challenger is better" in shown
+    assert "tools pack" not in shown
+    assert (
+        f"next: keep the champion: the challenger has no {'routes' if labels else 'label'}" in shown
+    )
+    assert run(challenger, champion, file) == 0
+    assert "keep the champion" not in capsys.readouterr().out
+
+
+def test_without_a_difference_nothing_is_packed(
+    tiny: Path, file: Path, tmp_path: Path, capsys
+) -> None:
+    assert run(tiny, tiny, file) == 0
+    assert "next: nothing to do: both are the same bundle\n" in capsys.readouterr().out
+    twin = tiny_bundle(tmp_path / "twin", max_tokens=16)
+    assert run(tiny, twin, file) == 0
+    shown = capsys.readouterr().out
+    assert "next: no difference shown: label more test messages" in shown
+    assert f"then: python -m tools compare {tiny} {twin} {file}\n" in shown
 
 
 def test_the_better_one_is_packed_next_and_the_worse_one_looked_at(

@@ -13,7 +13,7 @@ from edge_agent.bundle import load_bundle
 from edge_agent.types import Alternative, Entity, Prediction, Route
 from tests.support.tiny_bundle import tiny_bundle
 from tools.corpus.annotation import Example, Span
-from tools.evaluation.metrics import reliability, score
+from tools.evaluation.metrics import BOTH, Heads, reliability, score
 from tools.evaluation.resampling import draws, interval, measures, p_value, weight_chunks
 from tools.evaluation.scope import aligned, at_coverages, measure_scope
 from tools.evaluation.selective import RiskCoverage, measure_risk, risk_curve
@@ -24,6 +24,7 @@ SPANS = ((0, 4, "asset"), (5, 10, "symptom"), (0, 10, "asset"))
 
 routes = st.sampled_from(NAMES)
 triples = st.sampled_from(SPANS)
+heads = st.sampled_from((BOTH, Heads(labels=False)))
 
 
 @st.composite
@@ -38,24 +39,23 @@ def pairs(draw: st.DrawFn) -> tuple[Example, Prediction]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(pairs(), st.integers(0, 3)), min_size=1, max_size=12))
-def test_a_weighted_score_equals_the_score_of_messages_repeated(rows) -> None:
+@given(st.lists(st.tuples(pairs(), st.integers(0, 3)), min_size=1, max_size=12), heads)
+def test_a_weighted_score_equals_the_score_of_messages_repeated(rows, heads) -> None:
     """The slow twin: write every message as often as it weighs, and score that."""
     repeated = [pair for pair, times in rows for _ in range(times)]
     if not repeated:
         return
     weights = np.array([[times for _, times in rows]], np.float32)
-    slow = score(*zip(*repeated, strict=True)).as_dict()
-    for name, measure in measures([pair for pair, _ in rows]).items():
+    slow = score(*zip(*repeated, strict=True), heads).as_dict()
+    for name, measure in measures([pair for pair, _ in rows], heads).items():
         assert measure.resampled(weights)[0] == pytest.approx(slow[name] or 0, abs=1e-4), name
 
 
-@given(st.lists(pairs(), min_size=1, max_size=12))
-def test_measures_hold_the_very_scores(rows) -> None:
-    scores = score(*zip(*rows, strict=True))
-    found = measures(rows)
-    assert found["exact"].value == pytest.approx(scores.exact)
-    for name in ("route_accuracy", "route_macro_f1", "entity_f1", "entity_recall"):
+@given(st.lists(pairs(), min_size=1, max_size=12), heads)
+def test_measures_hold_the_very_scores(rows, heads) -> None:
+    scores = score(*zip(*rows, strict=True), heads)
+    found = measures(rows, heads)
+    for name in ("route_accuracy", "route_macro_f1", "entity_f1", "entity_recall", "exact"):
         value = getattr(scores, name)
         assert (name in found) == (value is not None)
         assert value is None or found[name].value == pytest.approx(value)

@@ -12,7 +12,7 @@ from tools.__main__ import main
 from tools.bundling.pack import GOLDEN_MESSAGES, golden_choice
 from tools.corpus.annotation import Example, Span
 from tools.data import topic_name
-from tools.evaluation.metrics import expected_calibration_error, score
+from tools.evaluation.metrics import Heads, expected_calibration_error, score
 
 PUMP = Entity("asset", "pump", 0, 4, 0.9)
 LEAKS = Entity("symptom", "leaks", 5, 10, 0.9)
@@ -75,6 +75,16 @@ def test_heads_a_bundle_lacks_are_not_scored() -> None:
     scores = score([wanted("", Span(0, 4, "asset"))], [Prediction(None, (PUMP,))])
     assert scores.route_accuracy is None
     assert scores.exact == 1
+
+
+def test_a_bundle_with_routes_alone_is_judged_by_its_routes_alone() -> None:
+    """A message without a route says nothing of such a bundle, in exact neither."""
+    examples = [wanted(name, Span(0, 4, "asset")) for name in ("fault", "alarm", "")]
+    scores = score(examples, [said("fault")] * 3, Heads(labels=False))
+    assert scores.entity_f1 is scores.entity_precision is scores.entity_recall is None
+    assert not scores.labels
+    assert scores.exact == scores.route_accuracy == 0.5
+    assert score(examples[2:], [said("fault")], Heads(labels=False)).exact is None
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:

@@ -258,3 +258,12 @@ def test_only_a_derived_base_is_replaced(bases: dict[str, Base], tmp_path: Path)
         drop_layers(first, (0,), first.path)
     with pytest.raises(ToolError, match="would be replaced"):
         drop_layers(first, (0,), bases["bert"].path)
+
+
+def test_a_folder_with_a_provenance_file_of_others_is_not_replaced(
+    bases: dict[str, Base], tmp_path: Path
+) -> None:
+    (tmp_path / "provenance.json").write_text('{"builder": "ci"}')
+    with pytest.raises(ToolError, match="is no base that was cut down"):
+        drop_layers(bases["bert"], (0,), tmp_path)
+    assert (tmp_path / "provenance.json").is_file()

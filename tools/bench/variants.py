@@ -19,7 +19,7 @@ from edge_agent.specialists import EncoderSpecialist, load_specialist
 from tools.corpus.annotation import Example
 from tools.data import read_jsonl
 from tools.evaluation.metrics import score
-from tools.evaluation.scope import aligned
+from tools.evaluation.scope import aligned, heads_of
 
 BATCH_MESSAGES = 32
 SINGLES = 100
@@ -83,7 +83,7 @@ def row(variant: Variant, first: Variant, examples: list[Example]) -> str:
     for start in range(0, len(known), BATCH_MESSAGES):
         texts = [example.text for example in known[start : start + BATCH_MESSAGES]]
         predictions += variant.specialist.predict(texts)
-    scores = score(known, predictions)
+    scores = score(known, predictions, heads_of(variant.bundle.manifest))
     shares = (scores.route_accuracy, scores.entity_f1, scores.exact)
     cells = [
         variant.bundle.manifest.name,

@@ -57,7 +57,7 @@ Watch = Callable[[Iterable[tuple[str, Check]]], Iterable[tuple[str, Check]]]
 def check(paths: list[Path], watch: Watch = iter) -> Result:
     """Reads everything and runs every check; ``watch`` may show how far it is. Raises ToolError."""
     read = [read_file(path) for path in files_of(paths)]
-    lacks_dev = paths[0].is_dir() and not (paths[0] / f"{DEV}.jsonl").is_file()
+    lacks_dev = any(path.is_dir() and not (path / f"{DEV}.jsonl").is_file() for path in paths)
     data = Data(tuple(split for split, found in read if split.entries or not found), lacks_dev)
     findings = [finding for _, found in read for finding in found]
     for _, run in watch(CHECKS):

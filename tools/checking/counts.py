@@ -44,7 +44,7 @@ def held_out_messages(data: Data) -> Iterator[Finding]:
         yield Finding("no-dev", "error", train.file, problem, "write dev.jsonl, or add messages")
         return
     problem = "has no dev.jsonl beside it"
-    fix = f"training holds out {count:,} of its messages, a tenth of each route"
+    fix = f"training holds out about {count:,} of its messages, a tenth of each route"
     yield Finding("no-dev", "info", train.file, problem, fix)
 
 

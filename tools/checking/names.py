@@ -16,7 +16,7 @@ def unfit_names(data: Data) -> Iterator[Finding]:
     """Names that training writes otherwise; an error where nothing is left of one."""
     for kind, found in (("route", data.routes), ("label", data.labels)):
         for name, where in found.items():
-            if topic_name(name) != name:
+            if not name or topic_name(name) != name:
                 yield _unfit(kind, name, found, where[0])
 
 

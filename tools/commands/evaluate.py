@@ -9,6 +9,7 @@ from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of a packed bundle")
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON Lines: text, route, entities")
     parser.add_argument("--json", action="store_true", help="for programs, on stdout")
@@ -25,18 +26,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """0 when the scores, and the page if asked for, are out. Raises ToolError and BundleError.
+
+    A reader of stdout that leaves early changes nothing: the page is written all the same.
+    """
     from tools.evaluation.evaluate import Job, evaluate  # noqa: PLC0415
+    from tools.evaluation.output import check_writable, unheard  # noqa: PLC0415
 
     job = Job(
         options.bundle, options.file, options.train, not options.no_baselines, options.threads
     )
     if options.html:
-        _refuse_folder(options.html)
+        check_writable(options.html)
     found = evaluate(job)
+    with unheard():
+        _show(found, as_json=options.json)
     if options.html:
         _write_page(found, options.html)
-    _show(found, as_json=options.json)
-    print(f"next: {_next(found)}", file=sys.stderr if options.json else sys.stdout)
+    with unheard():
+        print(f"next: {_next(found)}", file=sys.stderr if options.json else sys.stdout)
     return 0
 
 
@@ -44,36 +52,26 @@ def _show(found: object, *, as_json: bool) -> None:
     if as_json:
         print(found.as_json())
         return
-    from rich.console import Console  # noqa: PLC0415
-
+    from tools.evaluation.output import Screen  # noqa: PLC0415
     from tools.evaluation.report import print_evaluation  # noqa: PLC0415
 
-    print_evaluation(found, Console())
+    print_evaluation(found, Screen())
 
 
 def _write_page(found: object, path: Path) -> None:
     from tools.evaluation.html import page  # noqa: PLC0415
+    from tools.evaluation.output import write_page  # noqa: PLC0415
 
-    path.write_text(page(found), encoding="utf-8", errors="xmlcharrefreplace")
+    write_page(path, page(found))
     print(f"wrote {path}", file=sys.stderr)
-
-
-def _refuse_folder(path: Path) -> None:
-    """Before minutes of work, not after."""
-    from tools.errors import ToolError  # noqa: PLC0415
-
-    if path.is_dir() or not path.parent.is_dir():
-        raise ToolError(
-            f"--html {path}: cannot be written",
-            f"name a file in a folder that exists: --html {path.name or 'report'}.html",
-        )
 
 
 def _next(found: object) -> str:
     """What a person would do with these scores."""
     bundle, file = (shlex.quote(str(path)) for path in (found.job.bundle, found.job.file))
     if found.beaten:
-        return f"python -m tools check-data {shlex.quote(str(found.job.file.parent))}"
+        files = [found.baseline.training.file, found.job.file]
+        return f"python -m tools check-data {shlex.join(str(path) for path in files if path)}"
     return (
         f"python -m tools compare CHAMPION {bundle} {file}  (against the bundle in use), or\n"
         f"      python -m tools pack {bundle} --out {found.run.bundle.card.name}.tar.zst"

@@ -17,6 +17,7 @@ from tools.corpora import MESSAGES, OWN
 from tools.corpus.annotation import Example, read_messages
 from tools.data import read_jsonl, split
 from tools.errors import ToolError
+from tools.evaluation.metrics import Heads
 from tools.evaluation.scope import aligned
 
 ROUTER = "TF-IDF + LinearSVC"
@@ -25,10 +26,11 @@ TAGGER = "CRF"
 
 @dataclass(frozen=True)
 class Training:
-    """Messages to train on, and where they come from."""
+    """Messages to train on, and where they come from; ``file`` None for the project's own."""
 
     source: str
     examples: list[Example]
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Baseline:
     router: str | None
     tagger: str | None
     predictions: list[Prediction]
+
+    @property
+    def heads(self) -> Heads:
+        """What the simple models answer."""
+        return Heads(self.router is not None, self.tagger is not None)
 
 
 class NoTraining(Exception):
@@ -57,7 +64,7 @@ def training_messages(train: Path | None, file: Path, manifest: Manifest) -> Tra
     beside = file.parent / "train.jsonl"
     if train is not None or (beside.is_file() and not _same(beside, file)):
         path = train or beside
-        return Training(str(path), read_jsonl(path))
+        return Training(str(path), read_jsonl(path), path)
     if _corpus_source(manifest) == OWN and MESSAGES.is_dir():
         return Training(OWN, split(_own_messages())[0])
     if _same(beside, file):

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.bundle import Manifest, load_bundle
+from edge_agent.bundle import Manifest
 from tools.corpus.annotation import Example
 from tools.data import read_jsonl
-from tools.evaluation.evaluate import Interval, Rated, rate, strangers
+from tools.evaluation.evaluate import Interval, Rated, comparable, rate, strangers
 from tools.evaluation.metrics import Pair, is_exact, predicted_route
 from tools.evaluation.progress import progress_bars
-from tools.evaluation.resampling import draws, interval, measures, p_value
-from tools.evaluation.running import Run, run_bundle
-from tools.evaluation.scope import aligned
+from tools.evaluation.resampling import draws, interval, p_value
+from tools.evaluation.running import Run, read_bundle, run_bundle
+from tools.evaluation.scope import aligned, heads_of
 
 SIGNIFICANT = 0.05
 RESAMPLES = 10_000
@@ -118,7 +118,25 @@ class Comparison:
 
     @property
     def worse(self) -> bool:
+        """Whether the challenger is worse in any score."""
         return any(test.verdict == "worse" for test in self.tests)
+
+    @property
+    def better(self) -> bool:
+        """Whether the challenger is better in any score and worse in none."""
+        return not self.worse and any(test.verdict == "better" for test in self.tests)
+
+    @property
+    def same(self) -> bool:
+        """Whether both are the same bundle."""
+        return self.champion.run.bundle.digest == self.challenger.run.bundle.digest
+
+    @property
+    def lacks(self) -> list[str]:
+        """``routes`` or ``labels``: what the champion answers and the challenger does not."""
+        champion, challenger = self.champion.rated.heads, self.challenger.rated.heads
+        kinds = ("routes", "labels")
+        return [k for k in kinds if getattr(champion, k) and not getattr(challenger, k)]
 
     def as_json(self) -> str:
         plain = {
@@ -134,23 +152,23 @@ class Comparison:
 
 
 def compare(champion: Path, challenger: Path, file: Path, threads: int = 1) -> Comparison:
-    """Runs both bundles and tests every score that both have. Raises ToolError, BundleError."""
+    """Runs both bundles and tests every score that compares. Raises ToolError, BundleError."""
     examples = read_jsonl(file)
-    bundles = [load_bundle(path) for path in (champion, challenger)]
+    bundles = [read_bundle(path) for path in (champion, challenger)]
     sides = []
     with progress_bars() as bars:
         for bundle in bundles:
             named = aligned(examples, bundle.manifest)
             run = run_bundle(bundle, [e.text for e in named], threads, bars)
-            sides.append(Side(run, rate(named, run.predictions)))
+            sides.append(Side(run, rate(named, run.predictions, heads_of(bundle.manifest))))
     return Comparison(file, *sides, paired_tests(*sides), flips(*sides), notes_on(examples, *sides))
 
 
 def paired_tests(champion: Side, challenger: Side) -> list[PairedTest]:
-    """One a score that both have."""
+    """One a score that both have; ``exact`` only where both answer the same things."""
     pairs = champion.rated.pairs, challenger.rated.pairs
-    before, after = measures(pairs[0]), measures(pairs[1])
-    names = [name for name in TESTED if name in before and name in after]
+    before, after = comparable(champion.rated, challenger.rated)
+    names = [name for name in TESTED if name in before]
     resamples = [draws({n: side[n] for n in names}, RESAMPLES) for side in (before, after)]
     tests = []
     for name in names:
@@ -182,11 +200,12 @@ def rights(score: str, pairs: Sequence[Pair]) -> NDArray[np.bool_]:
 def flips(champion: Side, challenger: Side) -> list[Flip]:
     """Messages that only one of the two gets right, by route first, in the order of the file."""
     sides = champion.rated.pairs, challenger.rated.pairs
-    both_route = all(side.manifest.routes for side in (champion, challenger))
+    heads = champion.rated.heads, challenger.rated.heads
+    answered = {"route": all(h.routes for h in heads), "exact": heads[0] == heads[1]}
     found = []
     for of, score in (("route", "route_accuracy"), ("exact", "exact")):
         before, after = (rights(score, side) for side in sides)
-        if of == "exact" or both_route:
+        if answered[of]:
             found += [
                 _flip(of, int(i), sides[0][i], sides[1][i], fixed=bool(after[i]))
                 for i in np.flatnonzero(before != after)
@@ -219,7 +238,7 @@ def notes_on(examples: list[Example], champion: Side, challenger: Side) -> list[
         if not ours or not theirs:
             if ours or theirs:
                 who = "challenger" if ours else "champion"
-                notes.append(f"the {who} has no {kind}: they are not compared, except in exact")
+                notes.append(f"the {who} has no {kind}: neither they nor exact are compared")
         elif ours != theirs:
             notes.append(
                 f"the {kind} differ: only the champion has {_listed(ours - theirs)}; "

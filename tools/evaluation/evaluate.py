@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from edge_agent.bundle import Manifest, load_bundle
+from edge_agent.bundle import Manifest
 from edge_agent.types import Prediction
 from tools.corpus.annotation import Example
 from tools.data import read_jsonl
@@ -23,6 +23,7 @@ from tools.evaluation.baselines import (
 )
 from tools.evaluation.metrics import (
     Bin,
+    Heads,
     Pair,
     Scores,
     best_was_right,
@@ -31,9 +32,9 @@ from tools.evaluation.metrics import (
     score,
 )
 from tools.evaluation.progress import progress_bars
-from tools.evaluation.resampling import draws, interval, measures
-from tools.evaluation.running import Run, run_bundle
-from tools.evaluation.scope import OutOfScope, aligned, measure_scope, out_of_scope
+from tools.evaluation.resampling import Measure, draws, interval, measures
+from tools.evaluation.running import Run, read_bundle, run_bundle
+from tools.evaluation.scope import OutOfScope, aligned, heads_of, measure_scope, out_of_scope
 from tools.evaluation.selective import RiskCoverage, measure_risk
 
 Interval = tuple[float, float]
@@ -57,6 +58,7 @@ class Rated:
     pairs: list[Pair]
     scores: Scores
     intervals: dict[str, Interval]
+    heads: Heads
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Evaluation:
 def evaluate(job: Job) -> Evaluation:
     """Runs the bundle, then the baselines, and scores both. Raises ToolError and BundleError."""
     examples = read_jsonl(job.file)
-    bundle = load_bundle(job.bundle)
+    bundle = read_bundle(job.bundle)
     examples = aligned(examples, bundle.manifest)
     training, missing = find_training(job, bundle.manifest)
     with progress_bars() as bars:
@@ -159,7 +161,7 @@ def find_training(job: Job, manifest: Manifest) -> tuple[Training | None, list[s
 def rate_bundle(job: Job, run: Run, examples: list[Example]) -> Evaluation:
     """The scores of one run; ``examples`` are named as the bundle names things."""
     manifest = run.bundle.manifest
-    ours = rate(examples, run.predictions)
+    ours = rate(examples, run.predictions, heads_of(manifest))
     routed = judged_routes(ours.pairs)
     confidences = [p.route.confidence for _, p in routed]
     return Evaluation(
@@ -173,23 +175,33 @@ def rate_bundle(job: Job, run: Run, examples: list[Example]) -> Evaluation:
     )
 
 
-def rate(examples: list[Example], predictions: list[Prediction]) -> Rated:
-    """Scores and intervals of one prediction a message."""
+def rate(examples: list[Example], predictions: list[Prediction], heads: Heads) -> Rated:
+    """Scores and intervals of one prediction a message, in what ``heads`` answer."""
     pairs = list(zip(examples, predictions, strict=True))
-    intervals = {name: interval(values) for name, values in draws(measures(pairs)).items()}
-    return Rated(pairs, score(examples, predictions), intervals)
+    drawn = draws(measures(pairs, heads))
+    intervals = {name: interval(values) for name, values in drawn.items()}
+    return Rated(pairs, score(examples, predictions, heads), intervals, heads)
+
+
+def comparable(one: Rated, other: Rated) -> tuple[dict[str, Measure], dict[str, Measure]]:
+    """The measures of each that both have; ``exact`` only where both answer the same things."""
+    sides = [measures(side.pairs, side.heads) for side in (one, other)]
+    names = [name for name in sides[0] if name in sides[1]]
+    if one.heads != other.heads:
+        names = [name for name in names if name != "exact"]
+    first, second = ({name: side[name] for name in names} for side in sides)
+    return first, second
 
 
 def differences(ours: Rated, theirs: Rated) -> dict[str, Difference]:
-    """Of every score that both have, over the same resamples."""
-    mine, other = measures(ours.pairs), measures(theirs.pairs)
+    """Of every score that compares, over the same resamples."""
+    mine, other = comparable(ours, theirs)
     my_draws, other_draws = draws(mine), draws(other)
     return {
         name: Difference(
             mine[name].value - other[name].value, interval(my_draws[name] - other_draws[name])
         )
         for name in mine
-        if name in other
     }
 
 
@@ -216,7 +228,7 @@ def _add_baseline(
     except NoTraining as reason:
         found.notes.append(f"no baselines: {reason}")
         return
-    found.theirs = rate(examples, found.baseline.predictions)
+    found.theirs = rate(examples, found.baseline.predictions, found.baseline.heads)
     found.theirs.scores.calibration_error = None  # a LinearSVC gives no probabilities
     found.differences = differences(found.ours, found.theirs)
     if shared := len({e.text for e in training.examples} & set(texts)):

@@ -28,7 +28,7 @@ MEANING = {
     "entity_f1": "Names found in the text with exactly the right span and label.",
     "entity_precision": "Of what the bundle marks, how much is right.",
     "entity_recall": "Of what is there to mark, how much it finds.",
-    "exact": "Messages with the route and every entity right.",
+    "exact": "Messages with everything right that the bundle answers: route, entities or both.",
 }
 
 PAGE = Template("""\

@@ -48,9 +48,24 @@ class Tally:
         return {**rounded, "support": self.support}
 
 
+@dataclass(frozen=True)
+class Heads:
+    """What a system answers: routes, entities or both. Only that is scored."""
+
+    routes: bool = True
+    labels: bool = True
+
+
+BOTH = Heads()
+
+
 @dataclass
 class Scores:
-    """Everything ``evaluate`` prints. Fractions of 1; None where a bundle has no such head."""
+    """Everything ``evaluate`` prints. Fractions of 1; None where a bundle has no such head.
+
+    ``exact`` asks for what the bundle answers: of a bundle with routes only, it is the share of
+    messages with the right route. It compares only with the ``exact`` of the same heads.
+    """
 
     messages: int
     route_accuracy: float | None = None
@@ -86,25 +101,52 @@ class Bin:
     accuracy: float
 
 
-def score(examples: Sequence[Example], predictions: Sequence[Prediction]) -> Scores:
+def score(
+    examples: Sequence[Example], predictions: Sequence[Prediction], heads: Heads = BOTH
+) -> Scores:
     """Scores of one prediction a message, in the same order.
 
-    Messages with no route of their own (``""``) say nothing about routes.
+    Messages with no route of their own (``""``) say nothing about routes. A prediction without a
+    route is not judged by it; entities are judged unless ``heads`` leaves them out.
     """
     scores = Scores(len(examples))
     pairs = list(zip(examples, predictions, strict=True))
     routed = judged_routes(pairs)
     if routed:
         _score_routes(scores, routed)
-    if any(e.entities or p.entities for e, p in pairs):
+    if has_entities(pairs, heads):
         _score_entities(scores, pairs)
-    scores.exact = _ratio(sum(is_exact(e, p) for e, p in pairs), len(pairs))
+    if counted := sum(exact_counts(pairs, heads)):
+        scores.exact = sum(exact_rights(pairs, heads)) / counted
     return scores
+
+
+def has_entities(pairs: Iterable[Pair], heads: Heads) -> bool:
+    """Whether entities can be scored: the system marks them, and there are any on either side."""
+    return heads.labels and any(e.entities or p.entities for e, p in pairs)
+
+
+def exact_counts(pairs: Iterable[Pair], heads: Heads) -> list[bool]:
+    """Which messages ``exact`` is over: all, or those with a route where nothing else is judged."""
+    return [heads.labels or has_judged_route(pair) for pair in pairs]
+
+
+def exact_rights(pairs: Iterable[Pair], heads: Heads) -> list[bool]:
+    """Which of the messages that count for ``exact`` are right in all that is judged."""
+    if heads.labels:
+        return [is_exact(*pair) for pair in pairs]
+    return [has_judged_route(pair) and _same_route(pair) for pair in pairs]
 
 
 def judged_routes(pairs: Iterable[Pair]) -> list[Pair]:
     """The pairs where both the message and the prediction have a route."""
-    return [(e, p) for e, p in pairs if e.route and p.route is not None]
+    return [pair for pair in pairs if has_judged_route(pair)]
+
+
+def has_judged_route(pair: Pair) -> bool:
+    """Whether both the message and the prediction have a route."""
+    example, prediction = pair
+    return bool(example.route) and prediction.route is not None
 
 
 def predicted_route(prediction: Prediction) -> str:
@@ -128,9 +170,9 @@ def found_spans(prediction: Prediction) -> set[Triple]:
 
 def is_exact(example: Example, prediction: Prediction) -> bool:
     """Whether every entity is right, and the route where both sides have one."""
-    unjudged = prediction.route is None or not example.route
-    same_route = unjudged or predicted_route(prediction) == example.route
-    return same_route and truth(example) == found_spans(prediction)
+    pair = (example, prediction)
+    right = _same_route(pair) or not has_judged_route(pair)
+    return right and truth(example) == found_spans(prediction)
 
 
 def best_was_right(pairs: Iterable[Pair]) -> list[bool]:
@@ -150,6 +192,10 @@ def expected_calibration_error(confidences: Sequence[float], right: Sequence[boo
     """Mean gap between confidence and accuracy over the bins, weighted by messages."""
     gaps = [abs(b.confidence - b.accuracy) * b.messages for b in reliability(confidences, right)]
     return _ratio(sum(gaps), len(confidences))
+
+
+def _same_route(pair: Pair) -> bool:
+    return predicted_route(pair[1]) == pair[0].route
 
 
 def _bin(index: int, bucket: list[tuple[float, bool]]) -> Bin:

@@ -9,9 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.evaluation.metrics import (
+    BOTH,
+    Heads,
     Pair,
+    exact_counts,
+    exact_rights,
     found_spans,
-    is_exact,
+    has_entities,
+    has_judged_route,
     predicted_route,
     truth,
 )
@@ -48,22 +53,23 @@ class Measure:
         return np.where(present > 0, ratios, 0).sum(1, dtype=np.float64) / classes
 
 
-def measures(pairs: Sequence[Pair]) -> dict[str, Measure]:
-    """The scores that these pairs allow, under the names of ``Scores``."""
+def measures(pairs: Sequence[Pair], heads: Heads = BOTH) -> dict[str, Measure]:
+    """The scores that these pairs and heads allow, under the names of ``Scores``."""
     found = {}
-    judged = [bool(e.route) and p.route is not None for e, p in pairs]
+    judged = [has_judged_route(pair) for pair in pairs]
     if any(judged):
         right = [
             j and predicted_route(p) == e.route for j, (e, p) in zip(judged, pairs, strict=True)
         ]
         found["route_accuracy"] = _share(right, judged)
         found["route_macro_f1"] = _macro_f1(pairs, np.array(judged))
-    if any(e.entities or p.entities for e, p in pairs):
+    if has_entities(pairs, heads):
         hits, gold, said = np.array([_span_counts(*pair) for pair in pairs], np.float32).T
         found["entity_f1"] = _share(2 * hits, gold + said)
         found["entity_precision"] = _share(hits, said)
         found["entity_recall"] = _share(hits, gold)
-    found["exact"] = _share([is_exact(e, p) for e, p in pairs], [True] * len(pairs))
+    if any(counted := exact_counts(pairs, heads)):
+        found["exact"] = _share(exact_rights(pairs, heads), counted)
     return found
 
 

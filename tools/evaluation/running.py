@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from rich.progress import Progress
 
-from edge_agent.bundle import Bundle
+from edge_agent.bundle import Bundle, load_bundle
 from edge_agent.specialists import EncoderSpecialist, load_specialist
 from edge_agent.types import Prediction
+from tools.errors import ToolError
 
 BATCH_MESSAGES = 16
 SINGLE_MESSAGES = 200
@@ -44,6 +47,18 @@ class Run:
     @property
     def size_bytes(self) -> int:
         return sum(len(content) for content in self.bundle.contents.values())
+
+
+def read_bundle(path: Path) -> Bundle:
+    """``load_bundle``; what is not there is said in words of the tools. Raises ToolError too."""
+    named = shlex.quote(str(path))
+    if path.is_file():
+        raise ToolError(f"bundle {path}: is a file", f"unpack it, if packed: tar -xf {named}")
+    if not path.is_dir():
+        raise ToolError(
+            f"bundle {path}: no such folder", f"python -m tools train --data DIR --out {named}"
+        )
+    return load_bundle(path)
 
 
 def run_bundle(bundle: Bundle, texts: Sequence[str], threads: int, bars: Progress) -> Run:

@@ -16,7 +16,7 @@ from edge_agent.inference.heads import ABSTAINED_LABEL
 from edge_agent.types import Alternative, Route
 from tools.corpus.annotation import Example
 from tools.data import OUT_OF_SCOPE
-from tools.evaluation.metrics import Pair, candidates
+from tools.evaluation.metrics import Heads, Pair, candidates
 
 IN_SCOPE_COVERAGES = (99, 95, 90)
 NOBODY = Alternative("", 0.0)
@@ -28,13 +28,21 @@ def out_of_scope(manifest: Manifest) -> str:
 
 
 def aligned(examples: Sequence[Example], manifest: Manifest) -> list[Example]:
-    """The same messages, their out-of-scope route named as the bundle names it.
+    """The same messages as the bundle can be asked: their out-of-scope route named as it names it,
+    and no entities where it marks none.
 
     ``oos`` of a file becomes ``other`` of a bundle, unless the bundle has a route ``oos``.
     """
     aliases = set(OUT_OF_SCOPE) - set(manifest.routes)
     name = out_of_scope(manifest)
+    if not manifest.labels:
+        examples = [replace(e, entities=()) for e in examples]
     return [replace(e, route=name) if e.route in aliases else e for e in examples]
+
+
+def heads_of(manifest: Manifest) -> Heads:
+    """What the bundle answers."""
+    return Heads(bool(manifest.routes), bool(manifest.labels))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,135 @@
+"""What a training reads: lines as messages, splits, names, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.labelled import item, sound, write
+from tools import corpora
+from tools.checking.checks import check
+from tools.corpora import read_corpus
+from tools.corpus.annotation import Example
+from tools.data import read_jsonl, split
+from tools.errors import ToolError
+from tools.learning.recipe import Recipe
+
+RECIPE = Recipe(epochs=1, fewest_steps=0)
+SPAN = {"start": 0, "end": 4, "label": "asset"}
+
+
+def line(**changes: object) -> str:
+    return json.dumps({"text": "pump leaks", "route": "fault", "entities": [SPAN]} | changes)
+
+
+def spans(**changes: object) -> str:
+    return line(entities=[SPAN, {"start": 5, "end": 10, "label": "symptom"} | changes])
+
+
+BAD = {
+    "text a number": line(text=5),
+    "text null": line(text=None),
+    "text NaN": line(text=float("nan")),
+    "no text": '{"route": "fault"}',
+    "text half a pair": line(text="leaks \ud800"),
+    "route half a pair": line(route="fault\udc00"),
+    "label half a pair": spans(label="\ud800"),
+    "route a number": line(route=7),
+    "route false": line(route=False),
+    "start null": spans(start=None),
+    "start a string": spans(start="5"),
+    "start a fraction": spans(start=5.0),
+    "end true": spans(end=True),
+    "label a number": spans(label=1),
+    "label emptied": spans(label="///"),
+    "label empty": spans(label=""),
+    "route emptied": line(route="/"),
+    "entities no list": line(entities={}),
+    "huge offset": spans().replace("10", "1" + "0" * 5000),
+    "deep": "[" * 100_000,
+    "no object": "[]",
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_line_that_would_fail_later_is_named_at_once(tmp_path: Path, case: str) -> None:
+    """With file and line, as `check-data` does."""
+    folder = write(tmp_path / "site", train=[line(), BAD[case]])
+    with pytest.raises(ToolError, match=r"train\.jsonl:2: "):
+        read_jsonl(folder / "train.jsonl")
+    found = check([folder / "train.jsonl"]).findings
+    assert any(f.severity == "error" and f.where.endswith("train.jsonl:2") for f in found)
+
+
+def test_what_may_be_left_out_may_be_null_too(tmp_path: Path) -> None:
+    lines = ['{"text": "é"}', line(route=None, entities=None), line(route="", entities=[], by=1)]
+    found = read_jsonl(write(tmp_path / "site", train=lines) / "train.jsonl")
+    assert [(e.text, e.route, e.entities) for e in found] == [
+        ("é", "", ()),
+        ("pump leaks", "", ()),
+        ("pump leaks", "", ()),
+    ]
+
+
+def test_the_only_message_of_a_route_is_never_held_out() -> None:
+    many = [Example(f"message {i}", "fault", ()) for i in range(20)]
+    pair = [Example(f"pair {i}", "command", ()) for i in range(2)]
+    train_set, dev = split([*many, *pair, Example("alone", "alarm", ())])
+    assert [e.route for e in dev] == ["fault", "fault", "command"]
+    assert {e.route for e in train_set} == {"fault", "command", "alarm"}
+
+
+def test_nothing_to_hold_out_is_said_before_training(tmp_path: Path) -> None:
+    folder = write(tmp_path / "site", train=[item("pump broke"), item("fan runs", "reading")])
+    with pytest.raises(ToolError, match=r"no dev\.jsonl, and too few messages"):
+        read_corpus(folder, RECIPE)
+
+
+def test_a_label_only_among_messages_held_out_is_not_blamed_on_a_missing_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = sound(20, "a")
+    _, dev = split([Example(row["text"], row["route"], ()) for row in rows])
+    held = {example.text for example in dev}
+    for row in rows:
+        if row["text"] in held:
+            row["entities"][0]["label"] = "rarity"
+    read_corpus(write(tmp_path / "site", train=rows), RECIPE)
+    shown = capsys.readouterr().out
+    assert "dev.jsonl names" not in shown
+    assert "the messages held out name rarity" in shown
+
+
+def test_names_written_otherwise_are_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [item(f"valve {i} shut", "Plugged / choked") for i in range(4)]
+    rows += [item(f"fan {i} off", f"route {i}") for i in range(4)]
+    dev = [item("gate up", "route 3"), item("gate down", "x" * 70), item("gate", "fault")]
+    read_corpus(write(tmp_path / "site", train=rows, dev=dev), RECIPE)
+    (told,) = [t for t in capsys.readouterr().out.splitlines() if t.startswith("names rewritten")]
+    assert told.startswith("names rewritten for topics: 'Plugged / choked' -> 'Plugged_choked', ")
+    assert told.count("->") == 5
+    assert told.endswith("and 1 more")
+
+
+def test_names_left_as_they_are_are_not_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read_corpus(write(tmp_path / "site", train=sound(20, "a"), dev=sound(4, "b")), RECIPE)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [("falt: pump broke\n", "one.txt:1: 'falt"), ("# none\n", "no messages")],
+)
+def test_a_bad_hand_written_message_ends_with_a_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, problem: str
+) -> None:
+    (tmp_path / "one.txt").write_text(content)
+    monkeypatch.setattr(corpora, "MESSAGES", tmp_path)
+    with pytest.raises(ToolError, match=problem):
+        read_corpus(None, RECIPE)
