@@ -22,6 +22,8 @@ Json = dict[str, Any]
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 PLACEHOLDER = re.compile(r"[<\[]unused_?\d+[>\]]")
 SPACE = "▁"
+SAFETY_PIECES = 4000
+"""Common pieces kept besides those that the messages need."""
 
 
 @dataclass(frozen=True)

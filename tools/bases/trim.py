@@ -18,13 +18,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tools.bases.base import ORIGIN, Base, open_base, read_origin, read_tokenizer
-from tools.bases.pieces import trimmed
+from tools.bases.pieces import SAFETY_PIECES, trimmed
 from tools.errors import ToolError
 from tools.trunks.gemma3_shape import layer_kinds
 from tools.trunks.settings import Settings
 from tools.trunks.weights import Weights
 
-SAFETY_PIECES = 4000
 MODEL_TYPES = {"bert": "bert", "gemma3": "gemma3_text"}
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tools.bundling.pack import CARD
 from tools.errors import ToolError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ CONFIDENCE_TOLERANCE = 0.05
 SHOWN_DIFFERENCES = 5
 MODELS = "/var/lib/edge-agent/models"
 CONFIG = "/etc/edge-agent/edge-agent.toml"
-CARD = "MODEL_CARD.md"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

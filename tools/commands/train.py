@@ -9,13 +9,13 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools.bases.pieces import SAFETY_PIECES
 from tools.learning.recipe import Recipe
 
 if TYPE_CHECKING:
     from tools.train import Job
 
 DEFAULT = Path("models/gateway-default")
-SAFETY_PIECES = 4000
 OWN: dict[str, object] = {"epochs": 6, "hole_share": 0.1, "abstain_cost": 0.0}
 """For our own corpus: it is large, and messages of real systems are less familiar than our held-out
 ones, so that a threshold would refuse them."""

@@ -13,8 +13,8 @@ from rich.progress import Progress
 
 from edge_agent.bundle import Manifest
 from edge_agent.types import Prediction, Route
-from tools.corpora import MESSAGES, OWN
-from tools.corpus.annotation import Example, read_messages
+from tools.corpora import MESSAGES, OWN, own_messages
+from tools.corpus.annotation import Example
 from tools.data import read_jsonl, split
 from tools.errors import ToolError
 from tools.evaluation.metrics import Heads
@@ -66,7 +66,7 @@ def training_messages(train: Path | None, file: Path, manifest: Manifest) -> Tra
         path = train or beside
         return Training(str(path), read_jsonl(path), path)
     if _corpus_source(manifest) == OWN and MESSAGES.is_dir():
-        return Training(OWN, split(_own_messages())[0])
+        return Training(OWN, split(own_messages())[0])
     if _same(beside, file):
         raise NoTraining(f"{file} is the training data itself: every score on it flatters")
     raise NoTraining(f"no {beside}; name the training data: --train TRAIN.jsonl")
@@ -122,16 +122,6 @@ def _entities(examples: list[Example], texts: Sequence[str], bars: Progress) -> 
 
 def _not_installed(error: ModuleNotFoundError) -> NoTraining:
     return NoTraining(f"{error.name} is not installed: pip install -e '.[train]'")
-
-
-def _own_messages() -> list[Example]:
-    try:
-        return read_messages(MESSAGES)
-    except ValueError as error:
-        raise ToolError(
-            f"the messages of {OWN} cannot be read: {str(error).splitlines()[0]}",
-            "python -m tools.corpus names every bad line; or leave out: --no-baselines",
-        ) from error
 
 
 def _corpus_source(manifest: Manifest) -> object:
