@@ -27,6 +27,7 @@ LAYERS = (
     {"agent"},
     {"assembly"},
     {"demo"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 )

@@ -1,0 +1,45 @@
+"""Prints one JSON object for each text."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from edge_agent.bundle import load_bundle
+from edge_agent.settings import default_bundle
+
+BATCH_LINES = 16
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("text", nargs="*", help="texts; standard input, a line each, if none")
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="the bundle to use")
+    parser.add_argument("--threads", type=int, help="threads of the model")
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 when all texts are through."""
+    from edge_agent.specialists import load_specialist  # noqa: PLC0415
+    from edge_agent.wire.inbound import without_surrogates  # noqa: PLC0415
+    from edge_agent.wire.outbound import result_data, to_json  # noqa: PLC0415
+
+    specialist = load_specialist(load_bundle(options.bundle or default_bundle()), options.threads)
+    texts = map(without_surrogates, options.text or _lines())
+    while batch := list(islice(texts, BATCH_LINES if options.text else 1)):
+        for text, prediction in zip(batch, specialist.predict(batch), strict=True):
+            line = to_json(result_data(text, prediction, specialist.card))
+            sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.buffer.flush()
+    return 0
+
+
+def _lines() -> Iterator[str]:
+    raw: Iterable[bytes] = sys.stdin.buffer
+    for line in raw:
+        text = line.decode("utf-8", "replace").rstrip("\r\n")
+        if text.strip():
+            yield text
