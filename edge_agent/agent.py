@@ -13,6 +13,7 @@ from edge_agent.acks import AckLedger, Entry
 from edge_agent.batching import Batcher
 from edge_agent.config import Config
 from edge_agent.errors import BrokerUnavailable, SetupError
+from edge_agent.health import HealthReport, InHand
 from edge_agent.intake import messages_of
 from edge_agent.log import LOGGER
 from edge_agent.metrics import Metrics
@@ -25,7 +26,7 @@ from edge_agent.surroundings import Surroundings
 from edge_agent.transport import base
 from edge_agent.types import Delivery, JsonObject, Message, Operation, Timing
 from edge_agent.wire.inbound import Identity, Rejection
-from edge_agent.wire.outbound import Writer, iso_time, model_data, state_data
+from edge_agent.wire.outbound import Writer, state_data
 
 OUTBOUND_WINDOW = 64
 """Publishes without PUBACK at one time, where the broker's Receive Maximum permits more."""
@@ -55,6 +56,7 @@ class Agent:
         self._clock = surroundings.clock
         self._now_s = self._clock.monotonic()
         self._metrics = Metrics(self._now_s)
+        self._report = HealthReport(self._metrics, self._clock)
         self._ledger = AckLedger()
         self._outbox = Outbox()
         batch = config.batch
@@ -261,19 +263,9 @@ class Agent:
             self._session = None
 
     def _health(self) -> JsonObject:
-        return {
-            "time": iso_time(self._clock.unix()),
-            "version": __version__,
-            "uptime_s": round(self._now_s - self._metrics.started_s, 1),
-            "model": model_data(self._card),
-            "protocol": self._session.protocol if self._session else "",
-            "ledger": len(self._ledger),
-            "waiting": len(self._batcher),
-            "outbox": len(self._outbox),
-            "counters": {**self._metrics.counters, "dropped_qos0": self.inbox.dropped},
-            "routes": dict(self._metrics.routes),
-            "latency_ms": self._metrics.latencies_ms(),
-        }
+        protocol = self._session.protocol if self._session else ""
+        depths = len(self._ledger), len(self._batcher), len(self._outbox)
+        return self._report.read(self._card, InHand(protocol, *depths, self.inbox.dropped))
 
     def _begin_stop(self, reason: str) -> None:
         if self._stop_by_s is not None:

@@ -20,7 +20,7 @@ LAYERS = (
     {"bundle", "config", "surroundings"},
     {"acks", "settings"},
     {"batching", "outbox", "transport", "wire"},
-    {"inference", "intake", "session"},
+    {"health", "inference", "intake", "session"},
     {"specialists"},
     {"runner"},
     {"results"},
