@@ -16,7 +16,7 @@ MAX_LINES = 300
 
 LAYERS = (
     {"errors", "types"},
-    {"crashes", "log", "metrics", "state", "systemd", "topics", "values"},
+    {"certificates", "crashes", "log", "metrics", "state", "systemd", "topics", "values"},
     {"bundle", "config", "surroundings"},
     {"acks", "settings"},
     {"batching", "outbox", "transport", "wire"},

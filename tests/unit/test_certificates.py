@@ -1,0 +1,105 @@
+"""Certificates made by openssl, and what is read of them."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.certificates import Certificate, first_to_expire, read_certificates
+from edge_agent.errors import ConfigError
+from tests.support.broker import make_certificates
+
+
+def as_openssl_says(path: Path, what: str) -> float:
+    """Unix time of ``startdate`` or ``enddate``."""
+    command = ["openssl", "x509", "-in", str(path), "-noout", f"-{what}"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return float(ssl.cert_time_to_seconds(shown.strip().partition("=")[2]))
+
+
+def new_certificate(folder: Path, subject: str, days: int) -> Path:
+    path = folder / f"{days}.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", subject]
+    command += ["-days", str(days), "-keyout", str(folder / "key"), "-out", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "client.pem", "server.pem"])
+def test_reads_what_openssl_reads(tmp_path: Path, name: str) -> None:
+    """An authority and pairs it signed: subject and both dates."""
+    made = make_certificates(tmp_path)
+    path = made.ca.parent / name
+    (found,) = read_certificates(path)
+    assert found.not_before_s == as_openssl_says(path, "startdate")
+    assert found.not_after_s == as_openssl_says(path, "enddate")
+    assert (
+        found.name
+        == {"ca": "Test authority", "client": "edge-agent", "server": "localhost"}[path.stem]
+    )
+
+
+def test_dates_after_2049(tmp_path: Path) -> None:
+    """They are written in another form."""
+    path = new_certificate(tmp_path, "/O=no common name", 20_000)
+    (found,) = read_certificates(path)
+    assert found.not_after_s == as_openssl_says(path, "enddate")
+    assert found.name == ""
+
+
+def test_a_file_with_several(tmp_path: Path) -> None:
+    """Old and new authority beside each other, with text between."""
+    made = make_certificates(tmp_path)
+    both = tmp_path / "both.pem"
+    both.write_text(f"old\n{made.ca.read_text()}\nnew ü\n{made.server_cert.read_text()}")
+    assert [one.name for one in read_certificates(both)] == ["Test authority", "localhost"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file"),
+        (b"", "no certificate in it"),
+        (b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "damaged"),
+        (b"-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----", "damaged"),
+    ],
+)
+def test_unusable_files(tmp_path: Path, content: bytes | None, words: str) -> None:
+    """Told with the file's name and what to do."""
+    path = tmp_path / "client.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=words) as caught:
+        read_certificates(path)
+    assert str(path) in caught.value.problem
+    assert str(path) in caught.value.fix
+
+
+@given(data=st.data())
+def test_hostile_bytes(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """A certificate with some bytes changed is read or refused, and nothing else happens."""
+    folder = tmp_path_factory.getbasetemp()
+    source = folder / "whole.pem"
+    if not source.exists():
+        new_certificate(folder, "/CN=x", 1).rename(source)
+    body = bytearray(source.read_bytes())
+    for _ in range(3):
+        at = data.draw(st.integers(28, 400))
+        body[at] = data.draw(st.sampled_from(b"ABCDabcd0123+/"))
+    (folder / "changed.pem").write_bytes(body)
+    with suppress(ConfigError):
+        read_certificates(folder / "changed.pem")
+
+
+def test_the_next_to_expire() -> None:
+    """An authority that is over does not hide its successor; all over: the last."""
+    old, new, newer = (Certificate(str(i), 0.0, 100.0 * i) for i in (1, 2, 3))
+    assert first_to_expire([newer, old, new], 150.0) is new
+    assert first_to_expire([newer, old, new], 999.0) is newer
+    assert new.days_left(200.0 - 86400) == 1.0
