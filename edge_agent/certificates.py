@@ -82,7 +82,7 @@ def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(der):
         tag, size, at = der[at], der[at + 1], at + 2
-        if size > 0x80:
+        if size >= 0x80:
             width = size - 0x80
             size, at = int.from_bytes(der[at : at + width], "big"), at + width
         if at + size > len(der):
