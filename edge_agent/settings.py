@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict, SettingsError
 
@@ -16,9 +16,9 @@ from edge_agent.config import ENV_PREFIX, Config
 from edge_agent.errors import ConfigError
 
 if sys.version_info >= (3, 11):
-    from tomllib import TOMLDecodeError
+    import tomllib
 else:
-    from tomli import TOMLDecodeError
+    import tomli as tomllib
 
 DEFAULT_CONFIG = Path("/etc/edge-agent/edge-agent.toml")
 BUNDLE = Path("models/gateway-default")
@@ -43,7 +43,7 @@ def load_config(path: Path | None, flags: list[str]) -> Config:
     except ValidationError as error:
         problems = "; ".join(_problem(item) for item in error.errors())
         raise ConfigError(f"configuration {chosen}: {problems}", f"edit {chosen}") from error
-    except TOMLDecodeError as error:
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"configuration {chosen}: {error}", f"mend the TOML in {chosen}"
         ) from error
@@ -52,6 +52,32 @@ def load_config(path: Path | None, flags: list[str]) -> Config:
             f"configuration {chosen}: {error}", "see `edge-agent run --help` and the sample file"
         ) from error
     return _anchored(config, chosen.parent)
+
+
+def usable_parts(path: Path) -> Config:
+    """Of a file that cannot be used, the sections that can; defaults for the rest. For doctor."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        tables = {}
+    sections = {name: _usable(name, tables.get(name)) for name in Config.model_fields}
+    config = Config.model_construct(**{"source": (), **_given(sections)})
+    return _anchored(config, path.absolute().parent)
+
+
+def _usable(name: str, table: object) -> Any:
+    """The section, None when it is not there or not right."""
+    if table is None:
+        return None
+    adapter: TypeAdapter[Any] = TypeAdapter(Config.model_fields[name].rebuild_annotation())
+    try:
+        return adapter.validate_python(table)
+    except ValidationError:
+        return None
+
+
+def _given(sections: dict[str, Any]) -> dict[str, Any]:
+    return {name: section for name, section in sections.items() if section is not None}
 
 
 def _refuse_unknown_variables() -> None:

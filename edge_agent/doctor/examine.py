@@ -1,0 +1,108 @@
+"""Runs checks. One that raises or takes too long is one more finding; none stops the others."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from edge_agent.doctor.check import Check
+from edge_agent.doctor.finding import Finding, Status, error, skipped
+from edge_agent.doctor.patient import Patient
+from edge_agent.doctor.report import Report, Result
+from edge_agent.errors import AgentError
+
+TOTAL_LIMIT_S = 10.0
+TOTAL_PROBE_LIMIT_S = 60.0
+REPORT_IT = "report it with the output of `edge-agent doctor --json`"
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Attempt(Generic[Value]):
+    """What some work gave, or what it raised."""
+
+    value: Value | None = None
+    raised: Exception | None = None
+
+
+def attempt(work: Callable[[], Value]) -> Attempt[Value]:
+    """Does the work, whatever it raises. The doctor must live to tell."""
+    try:
+        return Attempt(work())
+    except Exception as raised:  # noqa: BLE001 - a bug in one check must not hide the others
+        return Attempt(raised=raised)
+
+
+def examine(checks: Iterable[Check], patient: Patient) -> Report:
+    """Runs the checks in order, each within its limit and all within the total."""
+    begun_s = time.monotonic()
+    end_s = begun_s + (TOTAL_PROBE_LIMIT_S if patient.probe else TOTAL_LIMIT_S)
+    results: dict[str, Result] = {}
+    for check in checks:
+        started_s = time.monotonic()
+        findings = _obstacle(check, patient, results) or _run(check, patient, end_s - started_s)
+        results[check.id] = Result(check, findings, time.monotonic() - started_s)
+    return Report(tuple(results.values()), time.monotonic() - begun_s)
+
+
+def _obstacle(check: Check, patient: Patient, results: dict[str, Result]) -> tuple[Finding, ...]:
+    """Why the check cannot run; empty when it can."""
+    if check.probe and not patient.probe:
+        return (skipped("it sends messages to the broker: ask for it with --probe"),)
+    for name in check.needs:
+        if name in results and not results[name].status.usable:
+            word = "was skipped" if results[name].status is Status.SKIPPED else "failed"
+            return (skipped(f"because {name} {word}"),)
+    return ()
+
+
+def _run(check: Check, patient: Patient, left_s: float) -> tuple[Finding, ...]:
+    """The check's findings, at least one. The work is abandoned when its time is over."""
+    if left_s <= 0:
+        return (skipped(f"no time was left: run `edge-agent doctor --only {check.id}`"),)
+    done: list[Attempt[tuple[Finding, ...]]] = []
+    work = threading.Thread(
+        target=lambda: done.append(attempt(lambda: _findings(check, patient))), daemon=True
+    )
+    work.start()
+    limit_s = min(check.time_limit_s, left_s)
+    work.join(limit_s)
+    if not done:
+        return (_overrun(check, limit_s),)
+    return done[0].value or (_raised(check, done[0].raised),)
+
+
+def _findings(check: Check, patient: Patient) -> tuple[Finding, ...]:
+    found = check.run(patient)
+    return (found,) if isinstance(found, Finding) else tuple(found)
+
+
+def _overrun(check: Check, limit_s: float) -> Finding:
+    return error(
+        f"it was not done after {limit_s:.1f} s",
+        f"see what slows this machine with `top`, then `edge-agent doctor --only {check.id}`",
+    )
+
+
+def _raised(check: Check, raised: Exception | None) -> Finding:
+    if isinstance(raised, AgentError):
+        return error(raised.problem, raised.fix, *_causes(raised))
+    if raised is None:
+        return Finding(Status.CRASHED, f"{check.id} found nothing to say", REPORT_IT)
+    text = f"this check crashed: {type(raised).__name__}: {raised}"
+    lines = "".join(traceback.format_exception(raised)).splitlines()
+    return Finding(Status.CRASHED, text, REPORT_IT, tuple(lines))
+
+
+def _causes(raised: BaseException) -> list[str]:
+    """The errors behind one, nearest first."""
+    causes = []
+    while cause := raised.__cause__:
+        causes.append(f"caused by {type(cause).__name__}: {cause}")
+        raised = cause
+    return causes

@@ -1,0 +1,1 @@
+"""One module a group: each ends with ``CHECKS``, its rows of the table."""

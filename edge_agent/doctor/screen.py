@@ -1,0 +1,138 @@
+"""The report for people: 80 columns, grouped, the fix on the line below what it mends."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TextIO
+
+from edge_agent.doctor.check import Check
+from edge_agent.doctor.finding import Finding, Status
+from edge_agent.doctor.report import Report, Result
+
+WIDTH = 80
+NAME_WIDTH = 14
+INDENT = " " * (4 + NAME_WIDTH)
+MARKS = {
+    Status.OK: "✓",
+    Status.WARNING: "!",
+    Status.ERROR: "✗",
+    Status.SKIPPED: "–",  # noqa: RUF001 - as wide as the other marks
+    Status.CRASHED: "✗",
+}
+COLOURS = {
+    Status.OK: "32",
+    Status.WARNING: "33",
+    Status.ERROR: "31",
+    Status.SKIPPED: "2",
+    Status.CRASHED: "35",
+}
+PLAIN = str.maketrans(
+    {"✓": "+", "✗": "x", "–": "-", "…": "...", "°": " deg ", "µ": "u", "→": "->", "×": "x"}  # noqa: RUF001
+)
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+@dataclass(frozen=True)
+class Style:
+    """What the terminal can show."""
+
+    colour: bool = False
+    ascii_only: bool = False
+    verbose: bool = False
+
+    @classmethod
+    def of(cls, stream: TextIO, environment: Mapping[str, str], *, verbose: bool) -> Style:
+        """Colour only on a terminal, and not where NO_COLOR is set (no-color.org)."""
+        colour = stream.isatty() and not environment.get("NO_COLOR")
+        try:
+            "".join(MARKS.values()).encode(stream.encoding or "ascii")
+        except UnicodeEncodeError:
+            return cls(colour, ascii_only=True, verbose=verbose)
+        return cls(colour and environment.get("TERM") != "dumb", verbose=verbose)
+
+    def paint(self, text: str, code: str) -> str:
+        """The text in a colour, where there are colours."""
+        return f"\N{ESCAPE}[{code}m{text}\N{ESCAPE}[0m" if self.colour else text
+
+    def spell(self, text: str) -> str:
+        """The text in the characters that can be shown."""
+        if not self.ascii_only:
+            return text
+        return text.translate(PLAIN).encode("ascii", "replace").decode()
+
+
+def draw(report: Report, style: Style, next_command: str) -> str:
+    """The whole screen."""
+    lines: list[str] = []
+    for group, results in groupby(report.results, key=lambda result: result.check.group):
+        lines += [style.paint(group, "1"), *_group(list(results), style), ""]
+    lines += _summary(report, style, next_command)
+    return "\n".join(lines) + "\n"
+
+
+def draw_list(checks: list[Check], style: Style) -> str:
+    """Every id with what it examines."""
+    width = max((len(check.id) for check in checks), default=0)
+    rows = [f"{check.id:<{width}}  {check.examines}" for check in checks]
+    return style.spell("\n".join(rows) + "\n")
+
+
+def _group(results: list[Result], style: Style) -> Iterator[str]:
+    skipped = {f.text for r in results for f in r.findings if r.status is Status.SKIPPED}
+    if len(results) > 1 and len(skipped) == 1 and all(r.status is Status.SKIPPED for r in results):
+        whole = Finding(Status.SKIPPED, skipped.pop())
+        yield from _finding(f"all {len(results)}", whole, style)
+        return
+    for result in results:
+        for i, finding in enumerate(result.findings):
+            yield from _finding("" if i else result.check.name, finding, style)
+
+
+def _finding(name: str, finding: Finding, style: Style) -> Iterator[str]:
+    mark = style.paint(style.spell(MARKS[finding.status]), COLOURS[finding.status])
+    first, *rest = _wrapped(finding.text, style, len(INDENT))
+    yield f"  {mark} {name:<{NAME_WIDTH}}{_dim(first, finding, style)}"
+    yield from (INDENT + _dim(line, finding, style) for line in rest)
+    if finding.fix:
+        first, *rest = _wrapped(finding.fix, style, len(INDENT) + len("fix: "))
+        yield INDENT + style.paint("fix: ", "1") + first
+        yield from (INDENT + "     " + line for line in rest)
+    if style.verbose:
+        yield from (INDENT + style.paint(style.spell(line), "2") for line in finding.details)
+
+
+def _dim(line: str, finding: Finding, style: Style) -> str:
+    return style.paint(line, "2") if finding.status is Status.SKIPPED else line
+
+
+def _wrapped(text: str, style: Style, taken: int) -> list[str]:
+    """Lines that fit; what stands between backticks stays on one, so that it can be copied."""
+    parts = style.spell(text).split("`")
+    parts[1::2] = [part.replace(" ", NO_BREAK) for part in parts[1::2]]
+    lines = textwrap.wrap(
+        "`".join(parts),
+        WIDTH - taken,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(NO_BREAK, " ") for line in lines] or [""]
+
+
+def _summary(report: Report, style: Style, next_command: str) -> Iterator[str]:
+    counts = report.counts
+    words = [
+        style.paint(f"{counts[status]} {status.value}", COLOURS[status])
+        for status in (Status.OK, Status.WARNING, Status.ERROR, Status.CRASHED, Status.SKIPPED)
+        if counts[status]
+    ]
+    yield f"{', '.join(words)} in {report.took_s:.1f} s"
+    yield from _wrapped(f"next: {next_command}", style, 0)
+
+
+def environment_style(stream: TextIO, *, verbose: bool) -> Style:
+    """What this process's terminal can show."""
+    return Style.of(stream, os.environ, verbose=verbose)
