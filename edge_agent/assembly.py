@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge_agent.agent import Agent
 from edge_agent.bundle import load_bundle
 from edge_agent.config import Config
@@ -11,7 +13,7 @@ from edge_agent.specialists import load_specialist
 from edge_agent.state import default_runtime_dir, default_state_dir
 from edge_agent.surroundings import Surroundings
 from edge_agent.systemd import Notifier, watchdog_interval_s
-from edge_agent.transport.address import BrokerAddress
+from edge_agent.transport.address import broker_address
 from edge_agent.transport.base import LastWill
 from edge_agent.transport.paho import PahoTransport
 from edge_agent.wire.outbound import JSON, state_data, to_json
@@ -29,28 +31,10 @@ def assemble(config: Config) -> Agent:
         notifier=Notifier(),
         watchdog_s=watchdog_interval_s(),
     )
-    return Agent(config, specialist, PahoTransport(broker_address(config)), surroundings)
+    address = replace(broker_address(config), will=last_will(config))
+    return Agent(config, specialist, PahoTransport(address), surroundings)
 
 
-def broker_address(config: Config) -> BrokerAddress:
-    """How to reach the broker, and the last will it keeps for us."""
-    mqtt, tls = config.mqtt, config.mqtt.tls
-    return BrokerAddress(
-        host=mqtt.host,
-        port=mqtt.port,
-        client_id=config.client_id,
-        username=mqtt.username,
-        password_file=mqtt.password_file,
-        protocol=mqtt.protocol,
-        tls=tls is not None,
-        ca_file=tls.ca_file if tls else None,
-        cert_file=tls.cert_file if tls else None,
-        key_file=tls.key_file if tls else None,
-        keepalive_s=mqtt.keepalive_s,
-        session_expiry_s=mqtt.session_expiry_s,
-        receive_maximum=mqtt.receive_maximum,
-        max_packet_bytes=config.limits.max_unacked_bytes,
-        connect_timeout_s=mqtt.connect_timeout_s,
-        max_reconnect_wait_s=mqtt.max_reconnect_wait_s,
-        will=LastWill(f"{config.prefix}/state", to_json(state_data("offline")), JSON),
-    )
+def last_will(config: Config) -> LastWill:
+    """What the broker says for us when we vanish."""
+    return LastWill(f"{config.prefix}/state", to_json(state_data("offline")), JSON)

@@ -6,6 +6,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_agent.config import Config
 from edge_agent.errors import AgentError, BrokerRefused, BrokerUnavailable, ConfigError
 from edge_agent.transport.base import LastWill
 
@@ -16,7 +17,10 @@ TAKEN_OVER = 0x8E
 
 @dataclass(frozen=True)
 class BrokerAddress:
-    """Where the broker is and who we are to it. Times in seconds, as their names say."""
+    """Where the broker is and who we are to it. Times in seconds, as their names say.
+
+    With ``session_expiry_s`` 0 each connection has a session of its own, which ends with it.
+    """
 
     host: str
     port: int
@@ -38,6 +42,29 @@ class BrokerAddress:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+
+def broker_address(config: Config) -> BrokerAddress:
+    """How the configuration reaches the broker; without a last will."""
+    mqtt, tls = config.mqtt, config.mqtt.tls
+    return BrokerAddress(
+        host=mqtt.host,
+        port=mqtt.port,
+        client_id=config.client_id,
+        username=mqtt.username,
+        password_file=mqtt.password_file,
+        protocol=mqtt.protocol,
+        tls=tls is not None,
+        ca_file=tls.ca_file if tls else None,
+        cert_file=tls.cert_file if tls else None,
+        key_file=tls.key_file if tls else None,
+        keepalive_s=mqtt.keepalive_s,
+        session_expiry_s=mqtt.session_expiry_s,
+        receive_maximum=mqtt.receive_maximum,
+        max_packet_bytes=config.limits.max_unacked_bytes,
+        connect_timeout_s=mqtt.connect_timeout_s,
+        max_reconnect_wait_s=mqtt.max_reconnect_wait_s,
+    )
 
 
 def read_password(path: Path | None) -> str | None:

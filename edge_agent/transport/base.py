@@ -9,8 +9,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from edge_agent.errors import AgentError
 from edge_agent.types import Delivery, Publication
@@ -35,13 +36,18 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The broker accepted our CONNECT. ``resumed``: it kept the session, with what we owe it."""
+    """The broker accepted our CONNECT. ``resumed``: it kept the session, with what we owe it.
+
+    ``granted`` holds all properties of an MQTT 5 CONNACK by the standard's names, such as
+    ``MaximumQoS``; what is absent is as the standard's defaults have it (3.2.2.3).
+    """
 
     epoch: int
     resumed: bool
     protocol: str
     receive_maximum: int = 65535
     max_packet_bytes: int | None = None
+    granted: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

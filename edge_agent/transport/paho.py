@@ -144,7 +144,7 @@ class _Connection:
             CallbackAPIVersion.VERSION2,
             client_id=address.client_id,
             protocol=mqtt.MQTTv5 if protocol == "5" else mqtt.MQTTv311,
-            clean_session=None if protocol == "5" else False,
+            clean_session=None if protocol == "5" else address.session_expiry_s == 0,
             reconnect_on_failure=False,
             manual_ack=True,
         )
@@ -222,7 +222,9 @@ class _Connection:
             address.host,
             address.port,
             address.keepalive_s,
-            clean_start=False if version_5 else mqtt.MQTT_CLEAN_START_FIRST_ONLY,
+            clean_start=(address.session_expiry_s == 0)
+            if version_5
+            else mqtt.MQTT_CLEAN_START_FIRST_ONLY,
             properties=_connect_properties(address) if version_5 else None,
         )
 
@@ -239,6 +241,7 @@ class _Connection:
                 self._protocol,
                 getattr(granted, "ReceiveMaximum", NO_LIMIT),
                 getattr(granted, "MaximumPacketSize", None),
+                granted.json() if granted else {},
             )
         )
 

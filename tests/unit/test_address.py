@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.assembly import broker_address
+from edge_agent.assembly import last_will
 from edge_agent.errors import ConfigError
 from edge_agent.settings import load_config
-from edge_agent.transport.address import BrokerAddress, read_password, tls_context
+from edge_agent.transport.address import (
+    BrokerAddress,
+    broker_address,
+    read_password,
+    tls_context,
+)
 from tests.support.broker import Certificates, make_certificates
 
 
@@ -105,11 +110,11 @@ def test_every_setting_reaches_the_connection(tmp_path: Path) -> None:
         '[mqtt.tls]\nca_file = "ca"\ncert_file = "cert"\nkey_file = "key"\n'
         "[limits]\nmax_unacked_bytes = 2048\n"
     )
-    found = broker_address(load_config(tmp_path / "c.toml", []))
-    assert found.will is not None
-    assert (found.will.topic, b'"offline"' in found.will.payload) == ("edge/t/state", True)
-    assert found == BrokerAddress(
+    config = load_config(tmp_path / "c.toml", [])
+    will = last_will(config)
+    assert (will.topic, b'"offline"' in will.payload) == ("edge/t/state", True)
+    assert broker_address(config) == BrokerAddress(
         *("h", 8883, "me", "u", tmp_path / "p", "3.1.1", True),
         *(tmp_path / "ca", tmp_path / "cert", tmp_path / "key"),
-        *(7, 61, 3, 2048, 4.0, 5.0, found.will),
+        *(7, 61, 3, 2048, 4.0, 5.0),
     )
