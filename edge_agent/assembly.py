@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge_agent.agent import Agent
-from edge_agent.bundle import load_bundle
 from edge_agent.config import Config
 from edge_agent.crashes import CrashRecord
-from edge_agent.settings import default_bundle
+from edge_agent.settings import configured_bundle
 from edge_agent.specialists import load_specialist
 from edge_agent.state import default_runtime_dir, default_state_dir
 from edge_agent.surroundings import Surroundings
@@ -21,7 +20,7 @@ from edge_agent.wire.outbound import JSON, state_data, to_json
 
 def assemble(config: Config) -> Agent:
     """An agent ready to run. SetupError when a person must act first."""
-    bundle = load_bundle(config.model.bundle or default_bundle())
+    bundle = configured_bundle(config)
     specialist = load_specialist(bundle, config.model.threads)
     bundle.contents.clear()  # the session has its own copy; a gateway's memory is small
     runtime_dir = config.paths.runtime_dir or default_runtime_dir() / config.client_id

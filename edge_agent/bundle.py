@@ -1,103 +1,40 @@
-"""A bundle on disk: manifest, digests, compatibility. Knows nothing of what is in the model.
+"""A bundle on disk: digests, signature, compatibility. Knows nothing of what is in the model.
 
 The loader reads each file once, compares its digest, and hands out those bytes: what was verified
 is what runs. Absolute paths, ``..``, links and special files are refused before anything is read.
+Files that the manifest does not list are never read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from edge_agent import __version__
 from edge_agent.errors import BundleError
+from edge_agent.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, FileEntry, Manifest
+from edge_agent.signing import MAX_SIGNATURE_BYTES, BadSignature, PublicKeys
 from edge_agent.types import ModelCard
 
-FORMAT = 1
-MANIFEST = "bundle.json"
-MODEL = "model.onnx"
-TOKENIZER = "tokenizer.json"
-GOLDEN = "golden.jsonl"
-MAX_MANIFEST_BYTES = 4 << 20
-MAX_FILE_BYTES = 4 << 30
-
-Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s/+#\x00-\x1f]+$")]
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Calibration(Strict):
-    """What turns logits into probabilities, and when the answer is no answer."""
-
-    temperature: float = Field(1.0, gt=0)
-    abstain_below: float = Field(0.0, ge=0, le=1)
-    tag_temperature: float = Field(1.0, gt=0)
-
-
-class FileEntry(Strict):
-    """Digest and size of one file of the bundle."""
-
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size_bytes: int = Field(ge=0, le=MAX_FILE_BYTES)
-
-
-class Manifest(Strict):
-    """``bundle.json``.
-
-    The tag head has ``1 + 2 · len(labels)`` columns: outside, then begin and inside of each label
-    in order. ``transitions`` are scores added between neighbouring tags, same order, square.
-    """
-
-    format: Literal[1]
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
-    version: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$")
-    kind: Literal["encoder"]
-    routes: tuple[Label, ...] = ()
-    out_of_scope: Label | None = None
-    labels: tuple[Label, ...] = ()
-    transitions: tuple[tuple[float, ...], ...] | None = None
-    calibration: Calibration = Calibration()
-    max_tokens: int = Field(ge=8, le=32768)
-    quantisation: dict[str, Any] = Field(default_factory=dict)
-    minimum_runtime: str = Field("0.1.0", pattern=r"^\d+\.\d+\.\d+$")
-    licence: str = Field(min_length=1)
-    provenance: dict[str, Any] = Field(default_factory=dict)
-    files: dict[str, FileEntry]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Manifest:
-        if not self.routes and not self.labels:
-            raise ValueError("neither routes nor labels: the bundle says nothing")
-        if len(set(self.routes)) < len(self.routes) or len(set(self.labels)) < len(self.labels):
-            raise ValueError("a route or label stands twice")
-        tags = 1 + 2 * len(self.labels)
-        if self.transitions is not None and (
-            len(self.transitions) != tags or any(len(row) != tags for row in self.transitions)
-        ):
-            raise ValueError(f"transitions must be {tags} x {tags}")
-        missing = {MODEL, TOKENIZER} - set(self.files)
-        if missing:
-            raise ValueError(f"files lacks {', '.join(sorted(missing))}")
-        return self
+SIGN_FIX = "install a bundle signed for this gateway (python -m tools pack … --sign KEY.pem)"
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A verified bundle: its manifest, and the bytes of each file."""
+class Claim:
+    """A bundle's manifest, believed but for its files. ``path`` follows no link any more.
+
+    ``signed_by`` is the id of the public key that its signature was checked with.
+    """
 
     path: Path
     manifest: Manifest
     digest: str
-    contents: dict[str, bytes]
+    signed_by: str | None
 
     @property
     def card(self) -> ModelCard:
@@ -105,17 +42,61 @@ class Bundle:
         return ModelCard(self.manifest.name, self.manifest.version, self.digest)
 
 
-def load_bundle(path: Path) -> Bundle:
-    """Reads and verifies a bundle folder. Raises BundleError."""
+@dataclass(frozen=True)
+class Bundle(Claim):
+    """A verified bundle: its manifest, and the bytes of each file."""
+
+    contents: dict[str, bytes]
+
+
+def load_bundle(path: Path, keys: PublicKeys | None = None) -> Bundle:
+    """Reads and verifies a bundle folder; with ``keys``, its signature too. Raises BundleError."""
+    claim = read_claim(path, keys)
+    contents = dict(verified_files(claim))
+    return Bundle(claim.path, claim.manifest, claim.digest, claim.signed_by, contents)
+
+
+def read_claim(path: Path, keys: PublicKeys | None = None) -> Claim:
+    """Reads manifest and signature only. Raises BundleError.
+
+    A link to the folder is followed here, once: if it is swapped meanwhile, all files still come
+    from one bundle.
+    """
     if not path.is_dir():
         raise BundleError(
             f"bundle {path}: no such directory",
             "set model.bundle to a bundle folder, for instance models/gateway-default",
         )
+    path = path.resolve()
     raw = _read(path, MANIFEST, MAX_MANIFEST_BYTES)
-    manifest = _parse_manifest(path, raw)
-    contents = {name: _verified(path, name, entry) for name, entry in manifest.files.items()}
-    return Bundle(path, manifest, hashlib.sha256(raw).hexdigest(), contents)
+    signed_by = _signer(path, raw, keys) if keys else None
+    return Claim(path, _parse_manifest(path, raw), hashlib.sha256(raw).hexdigest(), signed_by)
+
+
+def verified_files(claim: Claim) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of one file after the other. Raises BundleError at the first bad one."""
+    for name, entry in claim.manifest.files.items():
+        yield name, _verified(claim.path, name, entry)
+
+
+def read_signature(path: Path) -> bytes | None:
+    """The text of the bundle's signature, unchecked; None when it has none."""
+    if not (path / SIGNATURE).exists() and not (path / SIGNATURE).is_symlink():
+        return None
+    return _read(path, SIGNATURE, MAX_SIGNATURE_BYTES)
+
+
+def _signer(path: Path, raw: bytes, keys: PublicKeys) -> str:
+    signature = read_signature(path)
+    if signature is None:
+        raise BundleError(
+            f"bundle {path}: not signed ({SIGNATURE} is missing), and {keys.file} asks for it",
+            SIGN_FIX,
+        )
+    try:
+        return keys.verify(raw, signature)
+    except BadSignature as error:
+        raise BundleError(f"bundle {path}: {SIGNATURE} {error}", SIGN_FIX) from error
 
 
 def _parse_manifest(path: Path, raw: bytes) -> Manifest:

@@ -107,9 +107,14 @@ class Source(Section):
 
 
 class Model(Section):
-    """The bundle, and the threads it may use (default: half of the cores)."""
+    """The bundle, and the threads it may use (default: half of the cores).
+
+    With ``public_key_file`` (PEM, one Ed25519 key or several), only bundles signed by one of its
+    keys are used.
+    """
 
     bundle: Path | None = None
+    public_key_file: Path | None = None
     threads: int | None = Field(None, ge=1, le=64)
 
 

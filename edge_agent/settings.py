@@ -12,8 +12,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict, SettingsError
 
+from edge_agent.bundle import Bundle, load_bundle
 from edge_agent.config import ENV_PREFIX, Config
 from edge_agent.errors import ConfigError
+from edge_agent.signing import PublicKeys, read_public_keys
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -128,6 +130,17 @@ def _anchored(config: Config, folder: Path) -> Config:
 
     anchored: Config = anchor(config)
     return anchored
+
+
+def configured_bundle(config: Config) -> Bundle:
+    """The bundle that the configuration asks for, verified. SetupError."""
+    return load_bundle(config.model.bundle or default_bundle(), configured_keys(config))
+
+
+def configured_keys(config: Config) -> PublicKeys | None:
+    """The keys that bundles must be signed by; None: signatures are not asked for. SetupError."""
+    file = config.model.public_key_file
+    return read_public_keys(file) if file else None
 
 
 def default_bundle() -> Path:

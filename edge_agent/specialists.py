@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edge_agent.bundle import MODEL, TOKENIZER, Bundle, Manifest
+from edge_agent.bundle import Bundle
 from edge_agent.errors import BundleError, InferenceFailed
 from edge_agent.inference.encode import Encoding, TextEncoder, pad
 from edge_agent.inference.heads import Floats, TagDecoder, decode_route
 from edge_agent.inference.session import Session
+from edge_agent.manifest import MODEL, TOKENIZER, Manifest
 from edge_agent.types import Entity, ModelCard, Prediction
 
 PACK_AGAIN = "pack the bundle again: its parts do not belong together"

@@ -17,7 +17,8 @@ MAX_LINES = 300
 LAYERS = (
     {"errors", "types"},
     {"certificates", "crashes", "log", "metrics", "state", "systemd", "topics", "values"},
-    {"bundle", "config", "surroundings"},
+    {"config", "manifest", "signing", "surroundings"},
+    {"bundle"},
     {"acks", "settings"},
     {"batching", "outbox", "transport", "wire"},
     {"health", "inference", "intake", "session"},
@@ -34,6 +35,7 @@ LAYERS = (
 """Lowest first. A module imports only from layers below its own, and within its own package."""
 
 SOLE_IMPORTERS = {
+    "cryptography": "signing.py",
     "onnxruntime": "inference/session.py",
     "paho": "transport/paho.py",
     "tokenizers": "inference/encode.py",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.bundle import GOLDEN, MODEL, TOKENIZER, Bundle, load_bundle
+from edge_agent.bundle import Bundle, load_bundle
+from edge_agent.manifest import GOLDEN, MODEL, TOKENIZER
 from edge_agent.specialists import load_specialist
 from tools.corpus.annotation import LABELS, ROUTES
 

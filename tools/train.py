@@ -15,10 +15,11 @@ from statistics import mean
 import torch
 from pydantic import ValidationError
 
-from edge_agent.bundle import MANIFEST, TOKENIZER, Bundle
+from edge_agent.bundle import Bundle
 from edge_agent.inference.encode import TextEncoder
 from edge_agent.inference.heads import TagDecoder, decode_route
 from edge_agent.inference.session import Session
+from edge_agent.manifest import MANIFEST, TOKENIZER
 from edge_agent.specialists import load_specialist
 from edge_agent.types import Prediction
 from tools.bases.base import Base, fetch_base, open_base

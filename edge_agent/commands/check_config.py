@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from edge_agent.bundle import load_bundle
 from edge_agent.commands import serve
-from edge_agent.settings import default_bundle, load_config
+from edge_agent.settings import configured_bundle, load_config
 
 arguments = serve.arguments
 
@@ -15,7 +14,8 @@ arguments = serve.arguments
 def run(options: argparse.Namespace) -> int:
     """0 when both are usable."""
     config = load_config(options.config, options.settings)
-    bundle = load_bundle(config.model.bundle or default_bundle())
+    bundle = configured_bundle(config)
     print(config.model_dump_json(indent=2))
-    print(f"configuration and bundle {bundle.manifest.name} are usable", file=sys.stderr)
+    signed = f" (signed by key {bundle.signed_by})" if bundle.signed_by else ""
+    print(f"configuration and bundle {bundle.card.name}{signed} are usable", file=sys.stderr)
     return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge_agent.bundle import load_bundle
 from edge_agent.settings import default_bundle
+from edge_agent.signing import read_public_keys
 
 BATCH_LINES = 16
 
@@ -18,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("text", nargs="*", help="texts; standard input, a line each, if none")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="the bundle to use")
+    parser.add_argument("--public-key", type=Path, metavar="FILE", help="ask for its signature")
     parser.add_argument("--threads", type=int, help="threads of the model")
 
 
@@ -27,7 +29,9 @@ def run(options: argparse.Namespace) -> int:
     from edge_agent.wire.inbound import without_surrogates  # noqa: PLC0415
     from edge_agent.wire.outbound import result_data, to_json  # noqa: PLC0415
 
-    specialist = load_specialist(load_bundle(options.bundle or default_bundle()), options.threads)
+    keys = read_public_keys(options.public_key) if options.public_key else None
+    bundle = load_bundle(options.bundle or default_bundle(), keys)
+    specialist = load_specialist(bundle, options.threads)
     texts = map(without_surrogates, options.text or _lines())
     while batch := list(islice(texts, BATCH_LINES if options.text else 1)):
         for text, prediction in zip(batch, specialist.predict(batch), strict=True):

@@ -14,10 +14,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_agent.bundle import Bundle, load_bundle
+from edge_agent.bundle import Bundle
 from edge_agent.config import Config
 from edge_agent.errors import ConfigError
-from edge_agent.settings import DEFAULT_CONFIG, default_bundle, load_config, usable_parts
+from edge_agent.settings import (
+    DEFAULT_CONFIG,
+    configured_bundle,
+    default_bundle,
+    load_config,
+    usable_parts,
+)
 from edge_agent.surroundings import Clock
 
 if TYPE_CHECKING:
@@ -94,7 +100,7 @@ class Patient:
     @cached_property
     def bundle(self) -> Bundle:
         """The verified bundle. BundleError when it is not usable."""
-        return load_bundle(self.bundle_path)
+        return configured_bundle(self.config)
 
     @cached_property
     def specialist(self) -> EncoderSpecialist:

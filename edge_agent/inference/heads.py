@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.bundle import Calibration, Manifest
+from edge_agent.manifest import Calibration, Manifest
 from edge_agent.types import Alternative, Entity, Route
 from edge_agent.values import normalise
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.bundle import MODEL, load_bundle
+from edge_agent.bundle import load_bundle
+from edge_agent.manifest import MODEL
 from edge_agent.specialists import load_specialist
 from tests.support.small_site import small_site
 from tests.support.tiny_bases import MAKERS

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from edge_agent import __version__
-from edge_agent.bundle import MANIFEST, load_bundle
+from edge_agent.bundle import load_bundle
 from edge_agent.errors import BundleError
+from edge_agent.manifest import MANIFEST
 from edge_agent.specialists import load_specialist
 from tests.support.tiny_bundle import break_bundle, tiny_bundle, write_manifest
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_agent.bundle import Manifest
 from edge_agent.inference.heads import TagDecoder, decode_route, legal_transitions, softmax, spans
+from edge_agent.manifest import Manifest
 
 FILE = {"sha256": "0" * 64, "size_bytes": 1}
 LABELS = ("asset", "time")

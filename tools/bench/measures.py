@@ -7,9 +7,10 @@ import statistics
 import time
 from collections.abc import Sequence
 
-from edge_agent.bundle import MODEL, TOKENIZER, load_bundle
+from edge_agent.bundle import load_bundle
 from edge_agent.inference.encode import TextEncoder, pad
 from edge_agent.inference.session import Session
+from edge_agent.manifest import MODEL, TOKENIZER
 from edge_agent.specialists import load_specialist
 from tests.support.agent_process import proc_status_kib
 from tools.bench.rig import TOPIC, Plan, Rig, cpu_seconds, now_s, running, texts

@@ -12,7 +12,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edge_agent.bundle import GOLDEN, load_bundle
+from edge_agent.bundle import load_bundle
+from edge_agent.manifest import GOLDEN
 from tests.support.agent_process import AgentProcess, write_config
 from tests.support.broker import Broker
 from tests.support.mqtt_client import ClientOptions, MqttClient

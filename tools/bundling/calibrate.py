@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.bundle import Calibration
 from edge_agent.inference.encode import TextEncoder, pad
 from edge_agent.inference.session import Session
+from edge_agent.manifest import Calibration
 from tools.corpus.annotation import Example
 from tools.data import Vocabulary, tag_tokens
 

@@ -10,17 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_agent.bundle import (
-    GOLDEN,
-    MANIFEST,
-    MODEL,
-    TOKENIZER,
-    Bundle,
-    Calibration,
-    FileEntry,
-    Manifest,
-    load_bundle,
-)
+from edge_agent.bundle import Bundle, load_bundle
+from edge_agent.manifest import GOLDEN, MANIFEST, MODEL, TOKENIZER, Calibration, FileEntry, Manifest
 from edge_agent.types import Prediction
 from tools.corpus.annotation import Example
 from tools.data import Vocabulary

@@ -66,7 +66,7 @@ def _refuse_place(options: argparse.Namespace) -> None:
 
 def check_golden(bundle: Bundle) -> int:
     """Lets the runtime answer ``golden.jsonl`` again; how many messages. Raises ToolError."""
-    from edge_agent.bundle import GOLDEN  # noqa: PLC0415
+    from edge_agent.manifest import GOLDEN  # noqa: PLC0415
     from edge_agent.specialists import load_specialist  # noqa: PLC0415
 
     specialist = load_specialist(bundle, threads=1)
@@ -113,7 +113,7 @@ def renamed(bundle: Bundle, name: str, version: str | None) -> dict[str, bytes]:
 
     Then the card's heading and the digests follow, and the provenance names the origin.
     """
-    from edge_agent.bundle import MANIFEST  # noqa: PLC0415
+    from edge_agent.manifest import MANIFEST  # noqa: PLC0415
 
     raw = (bundle.path / MANIFEST).read_bytes()
     old, contents = bundle.card, dict(bundle.contents)
@@ -135,7 +135,7 @@ def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
     """One key a line. Raises ToolError when the name or version cannot stand in it."""
     from pydantic import ValidationError  # noqa: PLC0415
 
-    from edge_agent.bundle import Manifest  # noqa: PLC0415
+    from edge_agent.manifest import Manifest  # noqa: PLC0415
 
     rows = [f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in manifest.items()]
     raw = ("{\n" + ",\n".join(rows) + "\n}\n").encode()
@@ -157,7 +157,8 @@ def _entry(content: bytes) -> dict[str, object]:
 
 def _write(contents: dict[str, bytes], options: argparse.Namespace) -> Bundle:
     """Writes beside ``--out``, reads that back the way the runtime does, then gives it its name."""
-    from edge_agent.bundle import MANIFEST, load_bundle  # noqa: PLC0415
+    from edge_agent.bundle import load_bundle  # noqa: PLC0415
+    from edge_agent.manifest import MANIFEST  # noqa: PLC0415
     from tools.bundling.archive import read_archive, write_archive  # noqa: PLC0415
 
     out: Path = options.out

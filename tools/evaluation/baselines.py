@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from edge_agent.bundle import Manifest
+from edge_agent.manifest import Manifest
 from edge_agent.types import Prediction, Route
 from tools.corpora import MESSAGES, OWN, own_messages
 from tools.corpus.annotation import Example

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.bundle import Manifest
+from edge_agent.manifest import Manifest
 from tools.corpus.annotation import Example
 from tools.data import read_jsonl
 from tools.evaluation.evaluate import Interval, Rated, comparable, rate, strangers

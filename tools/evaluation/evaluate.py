@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from edge_agent.bundle import Manifest
+from edge_agent.manifest import Manifest
 from edge_agent.types import Prediction
 from tools.corpus.annotation import Example
 from tools.data import read_jsonl

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.bundle import Manifest
 from edge_agent.inference.heads import ABSTAINED_LABEL
+from edge_agent.manifest import Manifest
 from edge_agent.types import Alternative, Route
 from tools.corpus.annotation import Example
 from tools.data import OUT_OF_SCOPE

@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from edge_agent.bundle import MODEL, TOKENIZER, Bundle, load_bundle
+from edge_agent.bundle import Bundle, load_bundle
 from edge_agent.inference.encode import Encoding, TextEncoder, pad
 from edge_agent.inference.heads import softmax
 from edge_agent.inference.session import Session
+from edge_agent.manifest import MODEL, TOKENIZER
 from tools.data import Vocabulary
 from tools.errors import ToolError
 from tools.learning.batches import Batch
