@@ -12,6 +12,14 @@ SIGNATURE = "bundle.json.sig"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.jsonl"
+HEAD = "head.onnx"
+ROWS = "rows.onnx"
+WEIGHTS = "weights.bin"
+NEEDED = {
+    "encoder": {MODEL, TOKENIZER},
+    "generator": {MODEL, TOKENIZER, HEAD, ROWS, WEIGHTS},
+}
+"""Files that a bundle of a kind must list."""
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_FILE_BYTES = 4 << 30
 
@@ -39,9 +47,21 @@ class FileEntry(Strict):
     size_bytes: int = Field(ge=0, le=MAX_FILE_BYTES)
 
 
+class GeneratorShape(Strict):
+    """Sizes of a generator's graphs, and the tokens that end its text. See docs/gemma3.md."""
+
+    layers: int = Field(ge=1, le=1024)
+    key_heads: int = Field(ge=1, le=1024)
+    head_size: int = Field(ge=1, le=4096)
+    hidden: int = Field(ge=1, le=65536)
+    vocabulary: int = Field(ge=1, le=1 << 24)
+    stop_tokens: tuple[int, ...] = Field(min_length=1, max_length=64)
+
+
 class Manifest(Strict):
     """``bundle.json``.
 
+    ``max_tokens`` of an encoder is its window, of a generator prompt and output together.
     The tag head has ``1 + 2 · len(labels)`` columns: outside, then begin and inside of each label
     in order. ``transitions`` are scores added between neighbouring tags, same order, square.
     """
@@ -49,13 +69,14 @@ class Manifest(Strict):
     format: Literal[1]
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     version: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$")
-    kind: Literal["encoder"]
+    kind: Literal["encoder", "generator"]
     routes: tuple[Label, ...] = ()
     out_of_scope: Label | None = None
     labels: tuple[Label, ...] = ()
     transitions: tuple[tuple[float, ...], ...] | None = None
     calibration: Calibration = Calibration()
     max_tokens: int = Field(ge=8, le=32768)
+    generator: GeneratorShape | None = None
     quantisation: dict[str, Any] = Field(default_factory=dict)
     minimum_runtime: str = Field("0.1.0", pattern=r"^\d+\.\d+\.\d+$")
     licence: str = Field(min_length=1)
@@ -64,20 +85,44 @@ class Manifest(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
-        if not self.routes and not self.labels:
-            raise ValueError("neither routes nor labels: the bundle says nothing")
-        if len(set(self.routes)) < len(self.routes) or len(set(self.labels)) < len(self.labels):
-            raise ValueError("a route or label stands twice")
-        tags = 1 + 2 * len(self.labels)
-        if self.transitions is not None and (
-            len(self.transitions) != tags or any(len(row) != tags for row in self.transitions)
-        ):
-            raise ValueError(f"transitions must be {tags} x {tags}")
-        missing = {MODEL, TOKENIZER} - set(self.files)
-        if missing:
-            raise ValueError(f"files lacks {', '.join(sorted(missing))}")
-        if own := {MANIFEST, SIGNATURE} & set(self.files):
-            raise ValueError(
-                f"files lists {', '.join(sorted(own))}, which cannot hold its own digest"
-            )
+        fault = _generator_fault(self) if self.kind == "generator" else _encoder_fault(self)
+        if fault := fault or _files_fault(self):
+            raise ValueError(fault)
         return self
+
+
+def _encoder_fault(manifest: Manifest) -> str | None:
+    """What an encoder's manifest contradicts itself in."""
+    routes, labels = manifest.routes, manifest.labels
+    tags, transitions = 1 + 2 * len(labels), manifest.transitions
+    if manifest.generator:
+        return "only a bundle of kind generator has the key generator"
+    if not routes and not labels:
+        return "neither routes nor labels: the bundle says nothing"
+    if len(set(routes)) < len(routes) or len(set(labels)) < len(labels):
+        return "a route or label stands twice"
+    if transitions is not None and {len(transitions), *map(len, transitions)} != {tags}:
+        return f"transitions must be {tags} x {tags}"
+    return None
+
+
+def _generator_fault(manifest: Manifest) -> str | None:
+    """What a generator's manifest contradicts itself in."""
+    shape = manifest.generator
+    if shape is None:
+        return "a bundle of kind generator needs the key generator"
+    if manifest.routes or manifest.labels or manifest.transitions:
+        return "a generator has neither routes nor labels"
+    if not all(0 <= token < shape.vocabulary for token in shape.stop_tokens):
+        return f"a stop token is none of the {shape.vocabulary} of the vocabulary"
+    return None
+
+
+def _files_fault(manifest: Manifest) -> str | None:
+    """A file that is missing from the list, or cannot be in it."""
+    names = set(manifest.files)
+    if missing := NEEDED[manifest.kind] - names:
+        return f"files lacks {', '.join(sorted(missing))}"
+    if own := {MANIFEST, SIGNATURE} & names:
+        return f"files lists {', '.join(sorted(own))}, which cannot hold its own digest"
+    return None
