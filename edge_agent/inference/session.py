@@ -7,7 +7,7 @@ unless the environment forbids it: so it is forbidden first.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +29,7 @@ FOREIGN = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
 )
+PAST, PRESENT, HIDDEN = "past_key_values.", "present.", "hidden"
 PROVIDERS = ["CPUExecutionProvider"]
 QUIET = 3
 """onnxruntime's level for errors only: its warnings are about graphs, not about this device."""
@@ -53,14 +54,59 @@ class Session:
 
     def run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         """Outputs by name. InferenceFailed when the graph cannot work on these inputs."""
-        try:
+        with _wall():
             results = self._session.run(None, feeds, self._run_options)
-        except FOREIGN as error:
-            raise InferenceFailed(
-                f"the model failed on this input: {error}",
-                "try the text with `edge-agent infer`; pack the bundle again if it fails on all",
-            ) from error
         return dict(zip(self.outputs, results, strict=True))
+
+
+class CachedSession(Session):
+    """A causal model whose keys and values live in buffers of ours, updated in place by each run.
+
+    The graph reads ``input_ids`` int64 ``[1, T]``, ``seqlens_k`` int32 ``[1]`` (tokens after this
+    run, less one), ``total_sequence_length`` int32 (tokens after this run) and, for each layer,
+    ``past_key_values.{i}.key|value`` ``[1, heads, C, width]``; it writes ``hidden`` ``[1, 1, H]``
+    of the last token and ``present.{i}.key|value``, which are the same buffers.
+    """
+
+    def __init__(self, model: bytes, threads: int, context_tokens: int) -> None:
+        super().__init__(model, threads)
+        self.context_tokens = context_tokens
+        self._binding = self._session.io_binding()
+        shapes = {item.name: item.shape for item in self._session.get_outputs()}
+        self._hidden = _zeros(shapes[HIDDEN])
+        self._binding.bind_ortvalue_output(HIDDEN, self._hidden)
+        for item in self._session.get_inputs():
+            if item.name.startswith(PAST):
+                cache = _zeros([1, item.shape[1], context_tokens, item.shape[3]])
+                self._binding.bind_ortvalue_input(item.name, cache)
+                present = item.name.replace(PAST, PRESENT, 1)
+                self._binding.bind_ortvalue_output(present, cache)
+
+    def append(self, tokens: Sequence[int], past_tokens: int) -> NDArray[np.float32]:
+        """Runs tokens behind the first ``past_tokens``. Hidden state ``[1, 1, H]`` of the last."""
+        total = past_tokens + len(tokens)
+        self._binding.bind_cpu_input("input_ids", np.array([tokens], np.int64))
+        self._binding.bind_cpu_input("seqlens_k", np.array([total - 1], np.int32))
+        self._binding.bind_cpu_input("total_sequence_length", np.array(total, np.int32))
+        with _wall():
+            self._session.run_with_iobinding(self._binding, self._run_options)
+        return np.array(self._hidden.numpy(), np.float32)
+
+
+def _zeros(shape: list[int]) -> Any:
+    return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32))
+
+
+@contextmanager
+def _wall() -> Iterator[None]:
+    """What onnxruntime raises while it runs is no concern of the rest."""
+    try:
+        yield
+    except FOREIGN as error:
+        raise InferenceFailed(
+            f"the model failed on this input: {error}",
+            "try the text with `edge-agent infer`; pack the bundle again if it fails on all",
+        ) from error
 
 
 @contextmanager

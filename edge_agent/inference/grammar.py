@@ -1,0 +1,192 @@
+"""JSON Schemas and spans of the input to allowed tokens. The only importer of llguidance.
+
+Knows nothing of models. A schema becomes a grammar in llguidance's variant of Lark: parts without
+extractive strings go through its own JSON Schema compiler, the rest is spelled out here, because
+an extractive string depends on the text at hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.errors import BundleError, InferenceFailed, SetupError
+from edge_agent.inference.output_schema import is_extractive, kind_of, narrow
+from edge_agent.inference.spans import words
+from edge_agent.types import JsonObject
+
+ANY_TEXT = r"start: /[^\x00-\x08\x0b-\x1f\x7f]+/"
+COMPACT = {"whitespace_flexible": False, "json_allowed_escapes": 'nrbtf\\"'}
+"""No white space; no ``\\u``, which could write half of a surrogate pair."""
+
+ELEMENT = r"\\u[0-9a-f]{4}|\\[^u]|[^\\]"
+INK = r"\\u[0-9a-f]{4}|\\[\"\\]|[^\\\s]"
+"""One character inside a JSON string; one that is no white space."""
+
+
+class Grammar:
+    """What a generator may write: JSON under a schema, or any text when ``schema`` is None."""
+
+    def __init__(
+        self,
+        tokenizer_json: bytes,
+        schema: JsonObject | None,
+        vocabulary_tokens: int,
+        stop_tokens: tuple[int, ...],
+    ) -> None:
+        self.schema = None if schema is None else narrow(schema)
+        self._llguidance = _library()
+        self._tokenizer = self._llguidance.LLTokenizer(
+            tokenizer_json.decode(), n_vocab=vocabulary_tokens, eos_token=list(stop_tokens)
+        )
+        self._fixed: Any = None
+        if self.schema is None or not is_extractive(self.schema):
+            self._fixed = self._compiled("")
+        else:
+            self._compiled("word")
+
+    def start(self, text: str) -> Constraint:
+        """The constraint of one output about a text. InferenceFailed when none can be written."""
+        if self._fixed is not None:
+            return Constraint(self._fixed.deep_copy())
+        try:
+            return Constraint(self._compiled(text))
+        except BundleError as error:
+            raise InferenceFailed(
+                f"no output can be written about this text: {error.problem}",
+                "raise maxLength of the extractive strings, or let them be null",
+            ) from error
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """What the tokens say. The last character may be cut when the output is not whole."""
+        octets: bytes = self._tokenizer.decode_bytes(list(tokens))
+        return octets.decode("utf-8", "ignore")
+
+    def _compiled(self, text: str) -> Any:
+        source = ANY_TEXT if self.schema is None else lark(self.schema, text)
+        matcher = self._llguidance.LLMatcher(self._tokenizer, source, log_level=0)
+        if matcher.is_error():
+            raise BundleError(
+                f"generation.output_schema cannot be compiled: {matcher.get_error()}",
+                "simplify the schema: shorter texts, fewer items, fewer alternatives",
+            )
+        return matcher
+
+
+class Constraint:
+    """Which tokens may come next, as one output grows. Tokens are ids of the vocabulary."""
+
+    def __init__(self, matcher: Any) -> None:
+        self._matcher = matcher
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more may be written; the output is whole."""
+        return bool(self._matcher.is_stopped())
+
+    def forced(self) -> list[int]:
+        """The tokens that must come now; they count as accepted."""
+        tokens: list[int] = self._matcher.compute_ff_tokens()
+        for token in tokens:
+            self.accept(token)
+        return tokens
+
+    def allowed(self) -> NDArray[np.int64]:
+        """Ids ``[K]`` of the tokens that may come now, ascending; stop tokens where it may end."""
+        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        self._check()
+        return np.flatnonzero(np.unpackbits(bits, bitorder="little"))
+
+    def accept(self, token: int) -> None:
+        """One more token of the output."""
+        self._matcher.consume_token(token)
+        self._check()
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise InferenceFailed(
+                f"the output left its grammar: {self._matcher.get_error()}",
+                "simplify the schema of the bundle: shorter texts, fewer alternatives",
+            )
+
+
+def lark(schema: JsonObject, text: str) -> str:
+    """A narrowed schema as a grammar, for an output about a text."""
+    rules = _Rules(words(text))
+    rules.lines.append(f"start: {rules.of(schema)}")
+    return "\n".join(rules.lines)
+
+
+class _Rules:
+    """Grammar rules, one for each part of a schema. ``parts`` are the words of the text."""
+
+    def __init__(self, parts: list[str]) -> None:
+        self.lines: list[str] = []
+        self._parts = parts
+        self._spans: set[str] = set()
+
+    def of(self, schema: JsonObject) -> str:
+        """The name of the rule for a part of the schema."""
+        if not is_extractive(schema):
+            return self._rule("%json " + json.dumps({**schema, "x-guidance": COMPACT}))
+        kind, nullable = kind_of(schema)
+        body = {"object": self._object, "array": self._array, "string": self._span}[kind](schema)
+        return self._rule(f'{body} | "null"' if nullable else body)
+
+    def _object(self, schema: JsonObject) -> str:
+        """Properties in order. ``tail`` is what may follow once one property is written."""
+        head, tail = "", ""
+        for name, part in reversed(schema["properties"].items()):
+            pair = f"{_literal(json.dumps(name, ensure_ascii=False) + ':')} {self.of(part)}"
+            required = name in schema["required"]
+            alone = f"{pair} {tail}"
+            head = self._rule(alone if required else f"{alone} | {head}")
+            next_one = f'"," {pair} {tail}'
+            tail = self._rule(next_one if required else f"{next_one} | {tail or _literal('')}")
+        return f'"{{" {head} "}}"'
+
+    def _array(self, schema: JsonObject) -> str:
+        item, least, most = self.of(schema["items"]), schema["minItems"], schema["maxItems"]
+        if most == 0:
+            return '"[" "]"'
+        more = f'{item} ("," {item}){{{max(least - 1, 0)},{most - 1}}}'
+        return f'"[" {more} "]"' if least else f'"[" ({more})? "]"'
+
+    def _span(self, schema: JsonObject) -> str:
+        """A run of words as JSON writes it, which neither begins nor ends with a space."""
+        if not self._spans:
+            chunks = [json.dumps(part, ensure_ascii=False)[1:-1] for part in self._parts]
+            substring = json.dumps({"substring_chunks": chunks}, ensure_ascii=False)
+            self.lines.append(f"WORDS: %regex {substring}")
+            self.lines.append(f"INKED: /({INK})(({ELEMENT})*({INK}))?/")
+        longest = schema["maxLength"]
+        name = f"SPAN{longest}"
+        if name not in self._spans:
+            self._spans.add(name)
+            fits = f"/(?s:.{{1,{longest}}})/"
+            self.lines.append(f'{name}: "\\"" (WORDS & INKED & {fits}) "\\""')
+        return name
+
+    def _rule(self, body: str) -> str:
+        name = f"rule{len(self.lines)}"
+        self.lines.append(f"{name}: {body}")
+        return name
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _library() -> Any:
+    try:
+        import llguidance  # noqa: PLC0415 an extra that few gateways need
+    except ImportError as error:
+        raise SetupError(
+            "generating needs the library llguidance, which is not installed",
+            "pip install 'edge-agent[generate]'",
+        ) from error
+    return llguidance
