@@ -36,6 +36,7 @@ LAYERS = (
 
 SOLE_IMPORTERS = {
     "cryptography": "signing.py",
+    "llguidance": "inference/grammar.py",
     "onnxruntime": "inference/session.py",
     "paho": "transport/paho.py",
     "tokenizers": "inference/encode.py",

@@ -42,8 +42,8 @@ class CausalModel:
 
     def row_logits(self, hidden: Floats, ids: Ids) -> Floats:
         """``[K]``: of these tokens alone."""
-        feeds = {"hidden": hidden.reshape(1, 1, -1), "row_ids": ids}
-        return self.rows.run(feeds)["logits"].reshape(-1)
+        found = self.rows.run({"hidden": hidden.reshape(1, 1, -1), "row_ids": ids})
+        return found["logits"].reshape(-1)
 
 
 def _finite(hidden: Floats) -> Floats:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ FOREIGN = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
 )
+EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 PAST, PRESENT, HIDDEN = "past_key_values.", "present.", "hidden"
 PROVIDERS = ["CPUExecutionProvider"]
 QUIET = 3
@@ -36,12 +38,18 @@ QUIET = 3
 
 
 class Session:
-    """One loaded model. ``inputs`` and ``outputs`` are the names its graph declares."""
+    """One loaded model. ``inputs`` and ``outputs`` are the names its graph declares.
 
-    def __init__(self, model: bytes, threads: int) -> None:
+    Weights that the graph keeps outside itself are mapped from files in ``folder``.
+    """
+
+    def __init__(self, model: bytes, threads: int, folder: Path | None = None) -> None:
+        options = _options(threads)
+        if folder is not None:
+            options.add_session_config_entry(EXTERNAL_FOLDER, str(folder))
         try:
-            with _as_file(model) as path:
-                self._session = ort.InferenceSession(path, _options(threads), providers=PROVIDERS)
+            with _source(model, in_memory=folder is not None) as source:
+                self._session = ort.InferenceSession(source, options, providers=PROVIDERS)
         except FOREIGN as error:
             raise BundleError(
                 f"model.onnx cannot be loaded by onnxruntime {ort.__version__}: {error}",
@@ -68,8 +76,10 @@ class CachedSession(Session):
     of the last token and ``present.{i}.key|value``, which are the same buffers.
     """
 
-    def __init__(self, model: bytes, threads: int, context_tokens: int) -> None:
-        super().__init__(model, threads)
+    def __init__(
+        self, model: bytes, threads: int, context_tokens: int, folder: Path | None = None
+    ) -> None:
+        super().__init__(model, threads, folder)
         self.context_tokens = context_tokens
         self._binding = self._session.io_binding()
         shapes = {item.name: item.shape for item in self._session.get_outputs()}
@@ -110,8 +120,14 @@ def _wall() -> Iterator[None]:
 
 
 @contextmanager
-def _as_file(model: bytes) -> Iterator[str]:
-    """A path to the bytes, in RAM: given bytes, onnxruntime keeps them for as long as it lives."""
+def _source(model: bytes, *, in_memory: bool) -> Iterator[str | bytes]:
+    """A path to the bytes, in RAM: given bytes, onnxruntime keeps them for as long as it lives.
+
+    Only given bytes, though, does it take the folder of external weights; such graphs are small.
+    """
+    if in_memory:
+        yield model
+        return
     descriptor = os.memfd_create("model.onnx", os.MFD_CLOEXEC)
     with os.fdopen(descriptor, "wb") as file:
         file.write(model)

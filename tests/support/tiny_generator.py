@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -64,15 +65,15 @@ def tokenizer_json(merges: bool = True) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def graphs(shape: Shape, seed: int = 0) -> dict[str, bytes]:
-    """``model.onnx``, ``head.onnx`` and ``rows.onnx``."""
+def write_graphs(folder: Path, shape: Shape, seed: int = 0) -> None:
+    """``model.onnx``, ``head.onnx`` and ``rows.onnx``; ``weights.bin`` is the table of all."""
     rng = np.random.default_rng(seed)
     table = _random(rng, shape.vocabulary, shape.width) * np.float32(shape.width**0.5)
-    return {
-        "model.onnx": _trunk(shape, table, rng),
-        "head.onnx": _head(table),
-        "rows.onnx": _rows(table),
-    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "weights.bin").write_bytes(table.tobytes())
+    (folder / "model.onnx").write_bytes(_trunk(shape, table, rng))
+    (folder / "head.onnx").write_bytes(_head(table))
+    (folder / "rows.onnx").write_bytes(_rows(table))
 
 
 def _random(rng: np.random.Generator, rows: int, columns: int) -> Floats:
@@ -135,10 +136,10 @@ def _layer(
 
 
 def _head(table: Floats) -> bytes:
-    tensors = {"table": table.T.copy(), "flat": np.array([1, -1], np.int64)}
+    tensors = {"table": table, "flat": np.array([1, -1], np.int64)}
     nodes = [
         helper.make_node("Reshape", ["hidden", "flat"], ["row"]),
-        helper.make_node("MatMul", ["row", "table"], ["logits"]),
+        helper.make_node("Gemm", ["row", "table"], ["logits"], transB=1),
     ]
     inputs = [_floats("hidden", [1, 1, table.shape[1]])]
     return _model(nodes, inputs, [_floats("logits", [1, len(table)])], tensors)
@@ -164,10 +165,20 @@ def _model(
     outputs: list[onnx.ValueInfoProto],
     tensors: dict[str, Floats],
 ) -> bytes:
-    weights = [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()]
+    weights = [_tensor(name, tensor) for name, tensor in tensors.items()]
     graph = helper.make_graph(nodes, "tiny", inputs, outputs, weights)
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def _tensor(name: str, values: Floats) -> onnx.TensorProto:
+    """The table stands outside of the graphs."""
+    tensor = numpy_helper.from_array(values, name)
+    if name == "table":
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="weights.bin")
+    return tensor
 
 
 def _floats(name: str, shape: list[str | int]) -> onnx.ValueInfoProto:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,8 +30,8 @@ from tests.support.tiny_generator import (
     CONTEXT_TOKENS,
     STOP_TOKENS,
     Shape,
-    graphs,
     tokenizer_json,
+    write_graphs,
 )
 
 SCHEMA = {
@@ -53,12 +55,14 @@ class Bench:
     def __init__(self, tokenizer: bytes = BPE, seed: int = 0, **options: Any) -> None:
         self.tokenizer = Tokenizer.from_str(tokenizer.decode())
         vocabulary = self.tokenizer.get_vocab_size()
-        parts = graphs(Shape(vocabulary), seed)
-        self.model = CausalModel(
-            CachedSession(parts["model.onnx"], 1, CONTEXT_TOKENS),
-            Session(parts["head.onnx"], 1),
-            Session(parts["rows.onnx"], 1),
-        )
+        with TemporaryDirectory() as name:
+            write_graphs(folder := Path(name), Shape(vocabulary), seed)
+            parts = {path.stem: path.read_bytes() for path in folder.glob("*.onnx")}
+            self.model = CausalModel(
+                CachedSession(parts["model"], 1, CONTEXT_TOKENS, folder),
+                Session(parts["head"], 1, folder),
+                Session(parts["rows"], 1, folder),
+            )
         self.fed: list[list[int]] = []
         self.now_s = 0.0
         self.decoder = Decoder(self.model, STOP_TOKENS, lambda: self.now_s, **options)
