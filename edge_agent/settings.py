@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -43,7 +44,7 @@ def load_config(path: Path | None, flags: list[str]) -> Config:
     try:
         config = FromFile(_cli_parse_args=flags or None)
     except ValidationError as error:
-        problems = "; ".join(_problem(item) for item in error.errors())
+        problems = "; ".join(problem.text for problem in problems_of(error))
         raise ConfigError(f"configuration {chosen}: {problems}", f"edit {chosen}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
@@ -94,12 +95,30 @@ def _refuse_unknown_variables() -> None:
         raise ConfigError("; ".join(problems), "unset them, or correct their names")
 
 
-def _problem(item: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in item["loc"])
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with the configuration. ``meant`` is the key that an unknown one is near."""
+
+    path: tuple[int | str, ...]
+    text: str
+    unknown: bool = False
+    meant: str | None = None
+
+
+def problems_of(error: ValidationError) -> list[Problem]:
+    """Every problem that pydantic has found, by its key path."""
+    return [_problem(item) for item in error.errors()]
+
+
+def _problem(item: ErrorDetails) -> Problem:
+    path = item["loc"]
+    where = ".".join(str(part) for part in path)
     if item["type"] != "extra_forbidden":
-        return f"{where}: {item['msg']}" if where else item["msg"]
-    known = _keys_at(item["loc"][:-1])
-    return f"{where}: unknown key{_suggest(str(item['loc'][-1]), known)}"
+        return Problem(path, f"{where}: {item['msg']}" if where else item["msg"])
+    known = _keys_at(path[:-1])
+    close = difflib.get_close_matches(str(path[-1]), known, n=1)
+    text = f"{where}: unknown key{_suggest(str(path[-1]), known)}"
+    return Problem(path, text, unknown=True, meant=close[0] if close else None)
 
 
 def _keys_at(path: tuple[int | str, ...]) -> set[str]:

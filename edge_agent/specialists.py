@@ -33,6 +33,11 @@ class EncoderSpecialist:
         self._tags = TagDecoder(bundle.manifest)
         self._check_outputs(bundle)
 
+    @property
+    def runtime(self) -> str:
+        """What runs the model, for people."""
+        return self._session.runtime
+
     def predict(self, texts: list[str]) -> list[Prediction]:
         """One prediction a text, in order. Long and short texts run apart to save padding."""
         encodings = [self._encoder.encode(text) for text in texts]

@@ -7,6 +7,7 @@ first check asks, and shared. Nothing here changes anything.
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -61,15 +62,31 @@ def run_command(words: Sequence[str], limit_s: float) -> Output | None:
     return Output(done.returncode, done.stdout.decode(errors="replace"))
 
 
+@dataclass(frozen=True)
+class Platform:
+    """What Python knows of where it runs. ``libc`` is name and version, such as ``glibc 2.36``."""
+
+    python: str = field(default_factory=platform.python_version)
+    machine: str = field(default_factory=platform.machine)
+    libc: str = field(default_factory=lambda: " ".join(platform.libc_ver()).strip())
+
+
 @dataclass
 class Patient:
-    """See the module. ``flags`` are settings given on the command line."""
+    """See the module. ``flags`` are settings given on the command line.
+
+    ``space`` gives room on a file system, as os.statvfs does; ``built_s`` is when our files were
+    made: packages give them the time of the release.
+    """
 
     config_path: Path | None = None
     flags: tuple[str, ...] = ()
     root: Path = Path("/")
     commands: Commands = run_command
     clock: Clock = field(default_factory=Clock)
+    space: Callable[[Path], os.statvfs_result] = os.statvfs
+    built_s: float = field(default_factory=lambda: Path(__file__).stat().st_mtime)
+    platform: Platform = field(default_factory=Platform)
     is_root: bool = field(default_factory=lambda: os.geteuid() == 0)
     probe: bool = False
 
@@ -112,6 +129,10 @@ class Patient:
     def path(self, name: str) -> Path:
         """A path of the machine, such as ``/proc/meminfo``."""
         return self.root / name.lstrip("/")
+
+    def shown(self, path: Path) -> str:
+        """A path below ``root`` as the machine itself calls it."""
+        return f"/{path.relative_to(self.root)}" if path.is_relative_to(self.root) else str(path)
 
     def glob(self, pattern: str) -> list[Path]:
         """Paths of the machine, sorted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TextIO
 
@@ -82,14 +82,21 @@ def draw_list(checks: list[Check], style: Style) -> str:
 
 
 def _group(results: list[Result], style: Style) -> Iterator[str]:
-    skipped = {f.text for r in results for f in r.findings if r.status is Status.SKIPPED}
-    if len(results) > 1 and len(skipped) == 1 and all(r.status is Status.SKIPPED for r in results):
-        whole = Finding(Status.SKIPPED, skipped.pop())
-        yield from _finding(f"all {len(results)}", whole, style)
-        return
+    """A line or more for each finding; checks skipped for one reason share a line."""
+    names: dict[str, list[str]] = {}
     for result in results:
-        for i, finding in enumerate(result.findings):
-            yield from _finding("" if i else result.check.name, finding, style)
+        if result.status is Status.SKIPPED:
+            names.setdefault(result.findings[0].text, []).append(result.check.name)
+    for result in results:
+        alike = names.get(result.findings[0].text, []) if result.status is Status.SKIPPED else []
+        if result.check.name not in alike[1:]:
+            yield from _result(result, alike[1:], style)
+
+
+def _result(result: Result, also: list[str], style: Style) -> Iterator[str]:
+    for i, finding in enumerate(result.findings):
+        text = f"{finding.text} (also {', '.join(also)})" if also else finding.text
+        yield from _finding("" if i else result.check.name, replace(finding, text=text), style)
 
 
 def _finding(name: str, finding: Finding, style: Style) -> Iterator[str]:
@@ -113,12 +120,10 @@ def _wrapped(text: str, style: Style, taken: int) -> list[str]:
     """Lines that fit; what stands between backticks stays on one, so that it can be copied."""
     parts = style.spell(text).split("`")
     parts[1::2] = [part.replace(" ", NO_BREAK) for part in parts[1::2]]
-    lines = textwrap.wrap(
-        "`".join(parts),
-        WIDTH - taken,
-        break_long_words=False,
-        break_on_hyphens=False,
+    wrapper = textwrap.TextWrapper(
+        WIDTH - taken, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
     )
+    lines = [line for one in "`".join(parts).split("\n") for line in wrapper.wrap(one)]
     return [line.replace(NO_BREAK, " ") for line in lines] or [""]
 
 

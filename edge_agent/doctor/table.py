@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from edge_agent.doctor.check import Check
-from edge_agent.doctor.groups import config, install
+from edge_agent.doctor.groups import clock, config, hardware, install, model, storage
 
 CHECKS: tuple[Check, ...] = (
     *config.CHECKS,
     *install.CHECKS,
+    *model.CHECKS,
+    *hardware.CHECKS,
+    *storage.CHECKS,
+    *clock.CHECKS,
 )
 
 

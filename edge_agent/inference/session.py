@@ -60,6 +60,11 @@ class Session:
         self._run_options = ort.RunOptions()
         self._run_options.log_severity_level = QUIET
 
+    @property
+    def runtime(self) -> str:
+        """What runs the model: the library's version and the provider really used."""
+        return f"onnxruntime {ort.__version__}, {self._session.get_providers()[0]}"
+
     def run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         """Outputs by name. InferenceFailed when the graph cannot work on these inputs."""
         with _wall():

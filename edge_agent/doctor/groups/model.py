@@ -1,0 +1,105 @@
+"""The model: its files, whether it loads, whether it answers as it was recorded, how fast."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from edge_agent.doctor.check import Check
+from edge_agent.doctor.finding import Finding, ok, warning
+from edge_agent.doctor.machine import size
+from edge_agent.doctor.patient import Patient
+from edge_agent.doctor.unit import service_unit
+
+SAMPLE_TEXTS = (
+    "pump P-101 is leaking since 06:40",
+    "sensor t-12: temperature 81.4 °C, limit 80",
+    "restart gateway 7 please",
+)
+LATENCY_RUNS = 15
+PAGE_BYTES = 4096
+SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def files(patient: Patient) -> Finding:
+    """Every file against size and digest of the manifest."""
+    bundle = patient.bundle
+    total = sum(entry.size_bytes for entry in bundle.manifest.files.values())
+    card = bundle.card
+    return ok(
+        f"{card.name} {card.version}: {len(bundle.manifest.files)} files, {size(total)}, "
+        "as the manifest says",
+        f"{bundle.path}, digest {card.digest}",
+    )
+
+
+def loads(patient: Patient) -> Finding:
+    """Tokenizer and graph, by the runtime that the agent uses; what it costs in memory."""
+    before, begun_s = _rss_bytes(), time.monotonic()
+    specialist = patient.specialist
+    took_s, rss = time.monotonic() - begun_s, _rss_bytes()
+    text = f"in {took_s:.1f} s, {size(rss - before)}, with {specialist.runtime}"
+    limit = _memory_limit(patient)
+    if limit is None or rss < limit:
+        return ok(text)
+    unit = service_unit(patient)
+    wanted = -(-rss // (64 << 20)) * 64
+    return warning(
+        f"{text}; the process takes {size(rss)}, the service may take {size(limit)}",
+        f"set `MemoryHigh={wanted}M` below [Service] in {unit.path if unit else 'its unit'}, "
+        "then `sudo systemctl daemon-reload`",
+    )
+
+
+def _rss_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - ours, not root's
+        return int(file.read().split()[1]) * PAGE_BYTES
+
+
+def _memory_limit(patient: Patient) -> int | None:
+    unit = service_unit(patient)
+    said = unit.last("MemoryHigh") if unit else ""
+    number, unit_name = said.rstrip("KMG"), said[-1:] if said[-1:] in SIZES else ""
+    return int(number) * SIZES[unit_name] if number.isdigit() else None
+
+
+def thresholds(patient: Patient) -> Finding:
+    """Whether confidences mean something."""
+    manifest = patient.bundle.manifest
+    if "calibration" not in manifest.model_fields_set:
+        return warning(
+            "the bundle is not calibrated: its confidences say little",
+            "train it with `python -m tools train`, which calibrates, or take a bundle "
+            "that has `calibration` in bundle.json",
+        )
+    found = manifest.calibration
+    return ok(f"temperature {found.temperature:g}, abstains below {found.abstain_below:g}")
+
+
+def latency(patient: Patient) -> Finding:
+    """One message at a time; the messages in hand must be done before their deadline."""
+    specialist, config = patient.specialist, patient.config
+    took_s = []
+    for i in range(LATENCY_RUNS):
+        begun_s = time.monotonic()
+        specialist.predict([SAMPLE_TEXTS[i % len(SAMPLE_TEXTS)]])
+        took_s.append(time.monotonic() - begun_s)
+    median_s, slow_s = statistics.median(took_s), statistics.quantiles(took_s, n=20)[-1]
+    text = f"p50 {median_s * 1000:.1f} ms, p95 {slow_s * 1000:.1f} ms, {1 / median_s:,.0f} a second"
+    in_hand_s = slow_s * config.mqtt.receive_maximum
+    if in_hand_s < config.limits.deadline_s:
+        return ok(text)
+    return warning(
+        f"{text}: {config.mqtt.receive_maximum} messages in hand would take {in_hand_s:.0f} s, "
+        f"longer than limits.deadline_s",
+        f"set `receive_maximum = {max(2, int(config.limits.deadline_s / slow_s / 2))}` "
+        f"below [mqtt] in {patient.config_file}",
+    )
+
+
+CHECKS = (
+    Check("model.files", "files, sizes and digests of the bundle", files),
+    Check("model.loads", "tokenizer and graph, load time, memory", loads, ("model.files",), 6.0),
+    Check("model.thresholds", "calibration of confidences", thresholds, ("model.files",)),
+    Check("model.latency", "time for a message against the deadline", latency, ("model.loads",)),
+)
