@@ -17,7 +17,8 @@ SHAPE = {"layers": 18, "key_heads": 1, "head_size": 256, "hidden": 640, "vocabul
 
 def manifest(**changes: Any) -> Manifest:
     sound = {"format": 1, "name": "g", "version": "1", "kind": "generator", "max_tokens": 1024,
-             "licence": "gemma", "generator": SHAPE, "files": dict.fromkeys(NAMES, FILE)}  # fmt: skip
+             "licence": "gemma", "generator": SHAPE,
+             "files": dict.fromkeys(NAMES, FILE)}  # fmt: skip
     return Manifest.model_validate(sound | changes)
 
 

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto
 
 from tools.export import bert, gemma3
-from tools.export.graph import Graph
+from tools.export.graph import INPUTS, Graph
 from tools.trunks.bert import BertEncoder
 from tools.trunks.gemma3 import Gemma3Encoder
 from tools.trunks.joint import Encoder
@@ -22,6 +22,8 @@ TRUNKS = {BertEncoder: bert.trunk, Gemma3Encoder: gemma3.trunk}
 def build(encoder: Encoder, accuracy_level: int = 4) -> onnx.ModelProto:
     """The checked ONNX model of ``encoder``."""
     graph = Graph(accuracy_level)
+    for name in INPUTS:
+        graph.input(name, TensorProto.INT64, ["B", "T"])
     mask = graph.add("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
     last, tapped = TRUNKS[type(encoder)](graph, encoder, mask)
     if encoder.route is not None:
@@ -31,7 +33,7 @@ def build(encoder: Encoder, accuracy_level: int = 4) -> onnx.ModelProto:
         both = graph.add("Concat", [last, tapped], "tag_features", axis=-1)
         graph.head(both, encoder.tag, "tag_logits")
         graph.output("tag_logits", ["B", "T", encoder.shape.tags])
-    return graph.finished()
+    return graph.finished("edge-agent-encoder")
 
 
 def _pooled(graph: Graph, x: str) -> str:

@@ -49,13 +49,13 @@ def _layer(graph: Graph, x: str, mask: str, layer: Layer, name: str) -> str:
     mixed = graph.rms_norm(mixed, layer.after_attention, f"{name}.after_attention")
     x = graph.add("Add", [x, mixed], f"{name}.attended")
     seen = graph.rms_norm(x, layer.before_ffn, f"{name}.before_ffn")
-    wide = _gated(graph, seen, layer, name)
+    wide = gated(graph, seen, layer, name)
     narrow = graph.linear(wide, layer.ffn_out, f"{name}.ffn_out", bias=False)
     narrow = graph.rms_norm(narrow, layer.after_ffn, f"{name}.after_ffn")
     return graph.add("Add", [x, narrow], f"{name}.out")
 
 
-def _gated(graph: Graph, x: str, layer: Layer, name: str) -> str:
+def gated(graph: Graph, x: str, layer: Layer, name: str) -> str:
     """[B, T, H] -> [B, T, F]."""
     both = graph.linear(x, layer.ffn_in, f"{name}.ffn_in", bias=False)
     names = [f"{name}.gate", f"{name}.up"]
@@ -82,7 +82,7 @@ def _attention(graph: Graph, x: str, mask: str, layer: Layer, name: str) -> str:
 
 def _turned(graph: Graph, x: str, norm: RmsNorm, layer: Layer) -> str:
     """Normed by head and turned by position: [B, T, heads * D] -> the same."""
-    heads = graph.add("Reshape", [x, _by_head(graph, layer)], f"{x}.heads")
+    heads = graph.add("Reshape", [x, by_head(graph, layer)], f"{x}.heads")
     normed = graph.rms_norm(heads, norm, f"{x}.norm")
     flat = graph.add("Reshape", [normed, graph.integers(0, 0, -1)], f"{x}.flat")
     tables = [f"{layer.kind}.cos", f"{layer.kind}.sin"]
@@ -95,11 +95,11 @@ def _repeated(graph: Graph, x: str, layer: Layer) -> str:
     if shape.key_heads == shape.heads:
         return x
     order = [i // (shape.heads // shape.key_heads) for i in range(shape.heads)]
-    heads = graph.add("Reshape", [x, _by_head(graph, layer)], f"{x}.few")
+    heads = graph.add("Reshape", [x, by_head(graph, layer)], f"{x}.few")
     heads = graph.add("Gather", [heads, graph.integers(*order)], f"{x}.many", axis=2)
     return graph.add("Reshape", [heads, graph.integers(0, 0, -1)], f"{x}.repeated")
 
 
-def _by_head(graph: Graph, layer: Layer) -> str:
+def by_head(graph: Graph, layer: Layer) -> str:
     """The shape [B, T, heads, D]."""
     return graph.integers(0, 0, -1, layer.shape.head_size)

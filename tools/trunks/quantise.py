@@ -13,6 +13,10 @@ BITS = 4
 BLOCK = 32
 CENTRE = 8
 SHRINK = (1.0, 0.94, 0.88, 0.82)
+ROWS_AT_ONCE = 8192
+"""What large tables are worked through in, to keep memory small."""
+BFLOAT16_STEP = 2**-8
+SMALLEST_HALF = 2**-24
 
 
 def choose_scales(weight: Tensor) -> Tensor:
@@ -33,6 +37,30 @@ def choose_scales(weight: Tensor) -> Tensor:
             best = torch.where(better, scale, best)
             best_error = torch.where(better, error, best_error)
     return best.squeeze(-1)
+
+
+def half_scales(weight: Tensor) -> Tensor:
+    """Scales for ``weight`` [N, K] that float16 holds exactly: [N, K / 32] float32."""
+    parts = [choose_scales(rows).half() for rows in weight.split(ROWS_AT_ONCE)]
+    scales = torch.cat(parts).float()
+    return torch.where(scales == 0, SMALLEST_HALF, scales)
+
+
+def share_on_grid(weight: Tensor, scales: Tensor) -> float:
+    """Share of the blocks of ``weight`` [N, K] that were such blocks already.
+
+    A checkpoint of quantisation-aware training has values ``(q - 8) * scale``, which storing them
+    in bfloat16 may have rounded.
+    """
+    parts = zip(weight.split(ROWS_AT_ONCE), scales.split(ROWS_AT_ONCE), strict=True)
+    same = sum(int(_on_grid(*part).sum()) for part in parts)
+    return same / scales.numel()
+
+
+def _on_grid(weight: Tensor, scales: Tensor) -> Tensor:
+    """[n, K / 32]: whether each value is what the runtime sees, but for rounding to bfloat16."""
+    change = (dequantised(weight, scales) - weight).abs()
+    return as_blocks(change <= BFLOAT16_STEP * weight.abs()).all(-1)
 
 
 def as_blocks(weight: Tensor) -> Tensor:
