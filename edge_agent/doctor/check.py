@@ -16,7 +16,8 @@ class Check:
     """``id`` is stable, ``group.name``; ``examines`` says in a line what is looked at.
 
     ``run`` gives one finding or several; an AgentError that it raises is a finding too. ``needs``
-    are ids of checks that must have gone well before. With ``probe``, it sends messages to the
+    are ids of checks that must have gone well before; ``unless`` says why there is nothing to look
+    at, or None when there is. With ``probe``, it sends messages to the
     broker, and runs only when that was asked for.
     """
 
@@ -26,6 +27,7 @@ class Check:
     needs: tuple[str, ...] = ()
     time_limit_s: float = 3.0
     probe: bool = False
+    unless: Callable[[Patient], str | None] = lambda _: None
 
     @property
     def group(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from edge_agent.doctor.check import Check
-from edge_agent.doctor.finding import Finding, Status, error, skipped
+from edge_agent.doctor.finding import Finding, Status, error, skipped, unused
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.report import Report, Result
 from edge_agent.errors import AgentError
@@ -54,8 +54,10 @@ def _obstacle(check: Check, patient: Patient, results: dict[str, Result]) -> tup
     """Why the check cannot run; empty when it can."""
     if check.probe and not patient.probe:
         return (skipped("it sends messages to the broker: ask for it with --probe"),)
+    if why := check.unless(patient):
+        return (unused(why),)
     for name in check.needs:
-        if name in results and not results[name].status.usable:
+        if name in results and not results[name].usable:
             word = "was skipped" if results[name].status is Status.SKIPPED else "failed"
             return (skipped(f"because {name} {word}"),)
     return ()

@@ -31,6 +31,7 @@ class Finding:
     """``text`` names the thing; ``fix`` is a command or an edit; ``details`` is for --verbose.
 
     Commands in a fix stand between backticks. ``wants_root``: root would have found out more.
+    ``unused``: there is nothing here to examine, which stops no other check.
     """
 
     status: Status
@@ -38,6 +39,7 @@ class Finding:
     fix: str | None = None
     details: tuple[str, ...] = ()
     wants_root: bool = False
+    unused: bool = False
 
 
 def ok(text: str, *details: str) -> Finding:
@@ -58,6 +60,11 @@ def error(text: str, fix: str, *details: str) -> Finding:
 def skipped(why: str, *details: str) -> Finding:
     """Not examined here, and why."""
     return Finding(Status.SKIPPED, why, details=details)
+
+
+def unused(why: str) -> Finding:
+    """Nothing to examine: the configuration makes no use of it."""
+    return Finding(Status.SKIPPED, why, unused=True)
 
 
 def needs_root(what: str) -> Finding:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.bundle import Bundle
 from edge_agent.config import Config
+from edge_agent.doctor.visit import Reception, call_on
 from edge_agent.errors import ConfigError
 from edge_agent.settings import (
     DEFAULT_CONFIG,
@@ -125,6 +126,11 @@ class Patient:
         from edge_agent.specialists import load_specialist  # noqa: PLC0415 - onnxruntime may fail
 
         return load_specialist(self.bundle, self.config.model.threads)
+
+    @cached_property
+    def reception(self) -> Reception:
+        """What one visit to the broker tells. AgentError when it cannot be had."""
+        return call_on(self.config)
 
     def path(self, name: str) -> Path:
         """A path of the machine, such as ``/proc/meminfo``."""

@@ -30,6 +30,11 @@ class Result:
         """The most urgent of its findings."""
         return max((f.status for f in self.findings), key=lambda status: status.urgency)
 
+    @property
+    def usable(self) -> bool:
+        """Whether checks that build on this one can run."""
+        return self.status.usable or any(finding.unused for finding in self.findings)
+
 
 @dataclass(frozen=True)
 class Report:

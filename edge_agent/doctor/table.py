@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from edge_agent.doctor.check import Check
-from edge_agent.doctor.groups import clock, config, hardware, install, model, storage
+from edge_agent.doctor.groups import (
+    broker,
+    clock,
+    config,
+    hardware,
+    install,
+    model,
+    network,
+    storage,
+    tls,
+)
 
 CHECKS: tuple[Check, ...] = (
     *config.CHECKS,
@@ -16,6 +26,9 @@ CHECKS: tuple[Check, ...] = (
     *hardware.CHECKS,
     *storage.CHECKS,
     *clock.CHECKS,
+    *network.CHECKS,
+    *tls.CHECKS,
+    *broker.CHECKS,
 )
 
 

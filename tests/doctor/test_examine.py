@@ -55,6 +55,15 @@ def test_a_precondition_that_was_not_asked_for_stops_nothing() -> None:
     assert result.status is Status.OK
 
 
+def test_what_is_not_used_stops_nothing() -> None:
+    """Where there is nothing to look at it says why, and is no failed precondition."""
+    first = check("a.first", error("broken", "mend it"))
+    second = check("a.second", ok("fine"), needs=("a.first",), unless=lambda _: "not configured")
+    results = report(first, second, check("a.third", ok("fine"), needs=("a.second",))).results
+    assert [r.findings[0].text for r in results] == ["broken", "not configured", "fine"]
+    assert results[1].status is Status.SKIPPED
+
+
 def raising(exception: Exception) -> Check:
     def run(_: Patient) -> Iterator[Finding]:
         yield ok("so far")
