@@ -218,8 +218,8 @@ CHECKS = (
         replace(check, unless=_not_configured)
         for check in (
             Check("tls.files", "files are readable, the key by the agent alone", files),
-            Check("tls.ca-dates", "the CA is valid for 30 days or more", ca_dates, ("tls.files",)),
-            Check("tls.client-dates", "so is our certificate", client_dates, ("tls.files",)),
+            Check("tls.ca", "the CA is valid for 30 days or more", ca_dates, ("tls.files",)),
+            Check("tls.client", "so is our certificate", client_dates, ("tls.files",)),
             Check("tls.key", "the key belongs to our certificate", key, ("tls.files",)),
             Check(
                 "tls.handshake",
