@@ -47,19 +47,13 @@ class Grammar:
         if self.schema is None or not is_extractive(self.schema):
             self._fixed = self._compiled("")
         else:
-            self._compiled("word")
+            self._compiled("a")
 
     def start(self, text: str) -> Constraint:
         """The constraint of one output about a text. InferenceFailed when none can be written."""
         if self._fixed is not None:
             return Constraint(self._fixed.deep_copy())
-        try:
-            return Constraint(self._compiled(text))
-        except BundleError as error:
-            raise InferenceFailed(
-                f"no output can be written about this text: {error.problem}",
-                "raise maxLength of the extractive strings, or let them be null",
-            ) from error
+        return Constraint(self._compiled(text))
 
     def text(self, tokens: Sequence[int]) -> str:
         """What the tokens say. The last character may be cut when the output is not whole."""
@@ -98,20 +92,21 @@ class Constraint:
     def allowed(self) -> NDArray[np.int64]:
         """Ids ``[K]`` of the tokens that may come now, ascending; stop tokens where it may end."""
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        self._check()
-        return np.flatnonzero(np.unpackbits(bits, bitorder="little"))
+        tokens = np.flatnonzero(np.unpackbits(bits, bitorder="little"))
+        if not len(tokens):
+            self._fail("no token may follow")
+        return tokens
 
     def accept(self, token: int) -> None:
         """One more token of the output."""
-        self._matcher.consume_token(token)
-        self._check()
+        if not self._matcher.consume_token(token):
+            self._fail(f"token {token} may not come here")
 
-    def _check(self) -> None:
-        if self._matcher.is_error():
-            raise InferenceFailed(
-                f"the output left its grammar: {self._matcher.get_error()}",
-                "simplify the schema of the bundle: shorter texts, fewer alternatives",
-            )
+    def _fail(self, what: str) -> None:
+        raise InferenceFailed(
+            f"the output left its grammar: {self._matcher.get_error() or what}",
+            "simplify the schema of the bundle: shorter texts, fewer alternatives",
+        )
 
 
 def lark(schema: JsonObject, text: str) -> str:
@@ -141,7 +136,7 @@ class _Rules:
         """Properties in order. ``tail`` is what may follow once one property is written."""
         head, tail = "", ""
         for name, part in reversed(schema["properties"].items()):
-            pair = f"{_literal(json.dumps(name, ensure_ascii=False) + ':')} {self.of(part)}"
+            pair = f"{_literal(_literal(name) + ':')} {self.of(part)}"
             required = name in schema["required"]
             alone = f"{pair} {tail}"
             head = self._rule(alone if required else f"{alone} | {head}")
@@ -153,17 +148,18 @@ class _Rules:
         item, least, most = self.of(schema["items"]), schema["minItems"], schema["maxItems"]
         if most == 0:
             return '"[" "]"'
-        more = f'{item} ("," {item}){{{max(least - 1, 0)},{most - 1}}}'
-        return f'"[" {more} "]"' if least else f'"[" ({more})? "]"'
+        more = f'("," {item}){{{max(least - 1, 0)},{most - 1}}}' if most > 1 else ""
+        return f'"[" {item} {more} "]"' if least else f'"[" ({item} {more})? "]"'
 
     def _span(self, schema: JsonObject) -> str:
         """A run of words as JSON writes it, which neither begins nor ends with a space."""
+        longest = schema["maxLength"]
+        if not any(part.strip() and len(_inside(part)) <= longest for part in self._parts):
+            return self._no_span(schema)
         if not self._spans:
-            chunks = [json.dumps(part, ensure_ascii=False)[1:-1] for part in self._parts]
-            substring = json.dumps({"substring_chunks": chunks}, ensure_ascii=False)
+            substring = _literal({"substring_chunks": [_inside(part) for part in self._parts]})
             self.lines.append(f"WORDS: %regex {substring}")
             self.lines.append(f"INKED: /({INK})(({ELEMENT})*({INK}))?/")
-        longest = schema["maxLength"]
         name = f"SPAN{longest}"
         if name not in self._spans:
             self._spans.add(name)
@@ -171,14 +167,27 @@ class _Rules:
             self.lines.append(f'{name}: "\\"" (WORDS & INKED & {fits}) "\\""')
         return name
 
+    def _no_span(self, schema: JsonObject) -> str:
+        if kind_of(schema)[1]:
+            return '"null"'
+        raise InferenceFailed(
+            f"no word of the text has at most {schema['maxLength']} characters",
+            "raise maxLength of the extractive strings in the bundle, or let them be null",
+        )
+
     def _rule(self, body: str) -> str:
         name = f"rule{len(self.lines)}"
         self.lines.append(f"{name}: {body}")
         return name
 
 
-def _literal(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _literal(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _inside(part: str) -> str:
+    """A text as it stands between the quotes of a JSON string."""
+    return _literal(part)[1:-1]
 
 
 def _library() -> Any:

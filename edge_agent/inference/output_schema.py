@@ -181,6 +181,8 @@ def _string(own: JsonObject, path: str) -> JsonObject:
             raise _refused(f"{path}/{EXTRACTIVE}", "is no boolean", "write true")
         if own[EXTRACTIVE]:
             _only(own, {EXTRACTIVE, "maxLength"}, path)
+            if own.get("maxLength") == 0:
+                raise _refused(f"{path}/maxLength", "leaves no room", "write at least 1")
     least, most = _range(own, ("minLength", "maxLength"), (DEFAULT_MAX_CHARS, MAX_CHARS), path)
     pattern = own.get("pattern", "^.*$")
     if not isinstance(pattern, str) or not (pattern.startswith("^") and pattern.endswith("$")):
