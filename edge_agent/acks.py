@@ -59,6 +59,10 @@ class AckLedger:
         self._entries[delivery.mid] = entry
         return entry
 
+    def oldest_received_s(self) -> float | None:
+        """When the oldest delivery in hand came."""
+        return next((entry.delivery.received_s for entry in self._entries.values()), None)
+
     def session_started(self, *, resumed: bool) -> None:
         """A new connection: nothing can be acknowledged until it is delivered again."""
         self._set_aside = {**self._set_aside, **self._entries} if resumed else {}

@@ -56,7 +56,8 @@ class Agent:
         self._clock = surroundings.clock
         self._now_s = self._clock.monotonic()
         self._metrics = Metrics(self._now_s)
-        self._report = HealthReport(self._metrics, self._clock)
+        self._report = HealthReport(self._metrics, self._clock, surroundings.host)
+        self._reference = specialist.reference
         self._ledger = AckLedger()
         self._outbox = Outbox()
         batch = config.batch
@@ -112,6 +113,8 @@ class Agent:
                 self._session_ended(signal)
             case base.Crashed(error):
                 raise error
+            case base.Asked(answer):
+                answer(self._health())
             case base.Stop(reason):
                 self._begin_stop(reason)
 
@@ -122,7 +125,7 @@ class Agent:
         if entry is None:
             self._metrics.count("redelivered")
             return
-        self._metrics.count("received")
+        self._metrics.received(self._now_s)
         parts = messages_of(entry.delivery, self.config, self._identity)
         if isinstance(parts, str):
             self._metrics.count(parts)
@@ -143,7 +146,8 @@ class Agent:
         if publication is None:
             return
         if signal.reason < FAILURE:
-            self._metrics.count("unheard", signal.reason == NO_MATCHING_SUBSCRIBERS)
+            heard = signal.reason != NO_MATCHING_SUBSCRIBERS
+            self._metrics.delivered(self._now_s, heard=heard)
             self._outbox.confirm(signal.mid)
             return
         error = self._keeper.publish_refused(signal, publication)
@@ -265,7 +269,9 @@ class Agent:
     def _health(self) -> JsonObject:
         protocol = self._session.protocol if self._session else ""
         depths = len(self._ledger), len(self._batcher), len(self._outbox)
-        return self._report.read(self._card, InHand(protocol, *depths, self.inbox.dropped))
+        oldest_s = self._ledger.oldest_received_s()
+        in_hand = InHand(protocol, *depths, self.inbox.dropped, oldest_s)
+        return self._report.read(self._card, self._reference, in_hand)
 
     def _begin_stop(self, reason: str) -> None:
         if self._stop_by_s is not None:

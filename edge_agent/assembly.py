@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from edge_agent.agent import Agent
 from edge_agent.config import Config
 from edge_agent.crashes import CrashRecord
+from edge_agent.host import Host
 from edge_agent.settings import configured_bundle
 from edge_agent.specialists import load_specialist
 from edge_agent.state import default_runtime_dir, default_state_dir
 from edge_agent.surroundings import Surroundings
 from edge_agent.systemd import Notifier, watchdog_interval_s
 from edge_agent.transport.address import broker_address
-from edge_agent.transport.base import LastWill
+from edge_agent.transport.base import Inbox, LastWill
 from edge_agent.transport.paho import PahoTransport
 from edge_agent.wire.outbound import JSON, state_data, to_json
 
@@ -28,10 +31,27 @@ def assemble(config: Config) -> Agent:
         state_dir=config.paths.state_dir or default_state_dir() / config.client_id,
         crashes=CrashRecord(runtime_dir),
         notifier=Notifier(),
+        host=Host(sensor_interval_s=config.health.interval_s),
         watchdog_s=watchdog_interval_s(),
     )
     address = replace(broker_address(config), will=last_will(config))
     return Agent(config, specialist, PahoTransport(address), surroundings)
+
+
+@contextmanager
+def metrics_page(config: Config, inbox: Inbox) -> Iterator[None]:
+    """Serves the numbers meanwhile, where ``metrics.port`` is set. ConfigError when it is taken."""
+    if config.metrics.port is None:
+        yield
+        return
+    from edge_agent.exporter import Exporter  # noqa: PLC0415 - costs memory where nobody reads it
+
+    exporter = Exporter(config.metrics.host, config.metrics.port, inbox)
+    exporter.start()
+    try:
+        yield
+    finally:
+        exporter.close()
 
 
 def last_will(config: Config) -> LastWill:

@@ -153,6 +153,13 @@ class Health(Section):
     interval_s: float = Field(60, ge=1)
 
 
+class Metrics(Section):
+    """The page that Prometheus reads, ``http://<host>:<port>/metrics``. Off without a port."""
+
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int | None = Field(None, ge=1, le=65535)
+
+
 class Log(Section):
     """Level and shape of the log. Payload text is never in it."""
 
@@ -187,6 +194,7 @@ class Config(BaseSettings):
     output: Output = Field(default_factory=Output)
     limits: Limits = Field(default_factory=Limits)
     health: Health = Field(default_factory=Health)
+    metrics: Metrics = Field(default_factory=Metrics)
     log: Log = Field(default_factory=Log)
     paths: Paths = Field(default_factory=Paths)
 

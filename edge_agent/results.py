@@ -35,8 +35,7 @@ class Results:
             self.metrics.count("requests")
             self._add(self.writer.answer_prediction(message, result), message, entry)
         else:
-            label = result.route.label if result.route else ""
-            self.metrics.handled(label, timing.queue_ms, timing.model_ms)
+            self.metrics.handled(result, timing, self.writer.card.digest)
             self._add(self.writer.event(message, result, timing), message, entry)
 
     def reject(self, rejected: Rejection, entry: Entry) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from edge_agent.answers import reference_mix
 from edge_agent.bundle import Bundle
 from edge_agent.errors import BundleError, InferenceFailed
 from edge_agent.inference.encode import Encoding, TextEncoder, pad
@@ -28,6 +29,7 @@ class EncoderSpecialist:
     def __init__(self, bundle: Bundle, threads: int) -> None:
         self.card: ModelCard = bundle.card
         self.manifest: Manifest = bundle.manifest
+        self.reference = reference_mix(bundle.manifest.provenance)
         self._encoder = TextEncoder(bundle.contents[TOKENIZER], bundle.manifest.max_tokens)
         self._session = Session(bundle.contents[MODEL], threads)
         self._tags = TagDecoder(bundle.manifest)
@@ -59,7 +61,8 @@ class EncoderSpecialist:
         if self.manifest.labels:
             tag_logits = logits["tag_logits"][: len(encoding)]
             entities = self._tags.entities(tag_logits, encoding.offsets, text)
-        return Prediction(route, entities, encoding.truncated)
+        tokens, unknown = encoding.text_tokens, encoding.unknown_tokens
+        return Prediction(route, entities, encoding.truncated, tokens, unknown)
 
     def _check_outputs(self, bundle: Bundle) -> None:
         """Runs one text, which also warms the session, and compares shapes with the manifest."""

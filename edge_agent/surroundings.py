@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_agent.crashes import CrashRecord
+from edge_agent.host import Host
 from edge_agent.systemd import Notifier
 
 
@@ -27,4 +28,5 @@ class Surroundings:
     crashes: CrashRecord
     notifier: Notifier
     clock: Clock = Clock()
+    host: Host = field(default_factory=Host)
     watchdog_s: float | None = None

@@ -48,11 +48,17 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a specialist says of one text. ``route`` is None when its bundle has no routes."""
+    """What a specialist says of one text. ``route`` is None when its bundle has no routes.
+
+    ``tokens`` counts those of the text itself; ``unknown_tokens`` those among them that the
+    tokenizer has no entry for, None when it can spell everything.
+    """
 
     route: Route | None
     entities: tuple[Entity, ...]
     truncated: bool = False
+    tokens: int = 0
+    unknown_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ MAX_LINES = 300
 
 LAYERS = (
     {"errors", "types"},
-    {"certificates", "crashes", "log", "metrics", "state", "systemd", "topics", "values"},
-    {"config", "manifest", "signing", "surroundings"},
+    {"exposition", "histogram", "host", "certificates", "crashes"}
+    | {"log", "state", "systemd", "topics", "values"},
+    {"answers", "config", "manifest", "signing", "surroundings"},
     {"bundle"},
-    {"acks", "settings"},
+    {"acks", "metrics", "settings"},
     {"batching", "outbox", "transport", "wire"},
-    {"health", "inference", "intake", "session"},
+    {"exporter", "health", "inference", "intake", "session"},
     {"specialists"},
     {"runner"},
     {"results"},

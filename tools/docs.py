@@ -26,6 +26,7 @@ from typing import Any
 
 from edge_agent.bundle import load_bundle
 from edge_agent.config import Config
+from edge_agent.exposition import METRICS, Metric
 from edge_agent.settings import default_bundle
 from edge_agent.specialists import EncoderSpecialist, load_specialist
 from edge_agent.types import Delivery, Message, Operation, Reply, Timing
@@ -160,10 +161,28 @@ def kind(field: dict[str, Any], schema: dict[str, Any]) -> str:
     return " ".join([field.get("format") or field.get("type", ""), *limits])
 
 
+def metrics() -> str:
+    """A table of all that Prometheus can read, and where health has it."""
+    rows = [
+        f"| `edge_agent_{metric.name}{labels(metric)}` | {metric.kind} | {metric.help} "
+        f"| `{metric.where}` |"
+        for metric in METRICS
+    ]
+    header = ["| name | type | what | in health |", "|---|---|---|---|"]
+    return "\n".join([*header, *rows]) + "\n"
+
+
+def labels(metric: Metric) -> str:
+    """As in ``{route}``."""
+    names = metric.label or ("name,version,digest" if metric.kind == "info" else "")
+    return f"{{{names}}}" if names else ""
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "help": help_text,
     "commands": commands,
     "settings": settings,
+    "metrics": metrics,
     "train-help": train_help,
     "sample-infer": sample_infer,
     "sample-event": sample_event,

@@ -8,6 +8,8 @@ import shlex
 import shutil
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
@@ -205,7 +207,7 @@ def publish(contents: pack.Contents, corpus: Corpus, out: Path) -> Bundle:
         some = corpus.dev[start : start + DEV_MESSAGES]
         predictions += specialist.predict([example.text for example in some])
     scores = score(corpus.dev, predictions)
-    contents.provenance["dev"] = summary(scores)
+    contents.provenance["dev"] = summary(scores) | {"routes": mix(predictions)}
     (fresh / pack.CARD).write_text(model_card(contents, scores), encoding="utf-8")
     pack.add_golden(contents, fresh, corpus.dev, predictions)
     fresh.chmod(0o755)
@@ -218,6 +220,12 @@ def summary(scores: Scores) -> dict[str, object]:
     """The single numbers among the scores."""
     plain = scores.as_dict().items()
     return {key: value for key, value in plain if isinstance(value, (int, float))}
+
+
+def mix(predictions: Sequence[Prediction]) -> dict[str, int]:
+    """How often each route was given: what a site's mix is compared with (``drift_psi``)."""
+    counts = Counter(prediction.route.label for prediction in predictions if prediction.route)
+    return dict(sorted(counts.items()))
 
 
 def refuse_unfit(job: Job) -> None:

@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """0 after a clean stop."""
-    from edge_agent.assembly import assemble  # noqa: PLC0415 - other commands start faster
+    from edge_agent.assembly import assemble, metrics_page  # noqa: PLC0415 - other commands start faster
     from edge_agent.log import set_up_log  # noqa: PLC0415
     from edge_agent.transport.base import Stop  # noqa: PLC0415
 
@@ -32,5 +32,6 @@ def run(options: argparse.Namespace) -> int:
     agent = assemble(config)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda n, _: agent.inbox.put(Stop(signal.Signals(n).name)))
-    agent.run()
+    with metrics_page(config, agent.inbox):
+        agent.run()
     return 0

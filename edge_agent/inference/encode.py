@@ -23,12 +23,15 @@ SMALLEST_ROOM_TOKENS = 8
 class Encoding:
     """One tokenised text. ``offsets[i]`` is the half-open character span of token i.
 
-    Special tokens have the empty span ``(0, 0)``.
+    Special tokens have the empty span ``(0, 0)``. ``text_tokens`` counts the others,
+    ``unknown_tokens`` those the tokenizer has no entry for: None when it can spell everything.
     """
 
     ids: list[int]
     offsets: list[tuple[int, int]]
     truncated: bool
+    text_tokens: int = 0
+    unknown_tokens: int | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,12 +44,25 @@ class TextEncoder:
         self._tokenizer = _tokenizer(tokenizer_json)
         self._tokenizer.enable_truncation(max_tokens)
         self._max_chars = max_tokens * MAX_CHARS_PER_TOKEN
+        self._unknown_id = _unknown_id(self._tokenizer)
 
     def encode(self, text: str) -> Encoding:
         """Token ids and offsets of a text; the tail beyond the window is left out."""
         encoding = self._tokenizer.encode(text[: self._max_chars])
         truncated = len(text) > self._max_chars or bool(encoding.overflowing)
-        return Encoding(encoding.ids, encoding.offsets, truncated)
+        ids, unknown = encoding.ids, self._unknown_id
+        text_tokens = len(ids) - sum(encoding.special_tokens_mask)
+        unknown_tokens = None if unknown is None else ids.count(unknown)
+        return Encoding(ids, encoding.offsets, truncated, text_tokens, unknown_tokens)
+
+
+def _unknown_id(tokenizer: Tokenizer) -> int | None:
+    """None where every text can be spelled, by bytes if need be."""
+    word = getattr(tokenizer.model, "unk_token", None)
+    if word is None or getattr(tokenizer.model, "byte_fallback", False):
+        return None
+    unknown_id: int | None = tokenizer.token_to_id(word)
+    return unknown_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edge_agent.errors import AgentError
-from edge_agent.types import Delivery, Publication
+from edge_agent.types import Delivery, JsonObject, Publication
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,27 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Another thread asks for the numbers; ``answer`` takes them and returns at once."""
+
+    answer: Callable[[JsonObject], None]
+
+
+@dataclass(frozen=True, slots=True)
 class LossyArrived:
     """``Inbox.lossy`` is no longer empty."""
 
 
 Signal = (
-    Arrived | Delivered | SessionStarted | Subscribed | SessionEnded | Crashed | Stop | LossyArrived
+    Arrived
+    | Delivered
+    | SessionStarted
+    | Subscribed
+    | SessionEnded
+    | Crashed
+    | Stop
+    | Asked
+    | LossyArrived
 )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.answers import reference_mix
 from edge_agent.bundle import load_bundle
 from edge_agent.manifest import MODEL
 from edge_agent.specialists import load_specialist
@@ -60,6 +61,8 @@ def test_a_folder_of_messages_becomes_a_bundle_that_the_runtime_runs(
     assert bundle.manifest.name == "my-site"
     assert bundle.manifest.routes == ("fault", "command", "question")
     assert bundle.manifest.provenance["base"]["name"] == name
+    dev = bundle.manifest.provenance["dev"]
+    assert sum(reference_mix(bundle.manifest.provenance).values()) == dev["messages"] > 0
     assert str(tmp_path) not in (out / "bundle.json").read_text(encoding="utf-8")
     found = load_specialist(bundle, threads=1).predict(["where is pump 7 ?", "stop fan 3 now"])
     assert [prediction.route.label for prediction in found] == ["question", "command"]

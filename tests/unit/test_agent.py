@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from edge_agent.agent import SIGNALS_A_TURN
+from edge_agent.transport.base import Asked
 from edge_agent.transport.loopback import LoopbackBroker
 from edge_agent.types import Publication
 from edge_agent.wire.schema import json_schema
@@ -149,6 +150,35 @@ def test_health_is_renewed(make_site: MakeSite) -> None:
     jsonschema.validate(health(site), json_schema("health"))
     assert health(site)["counters"]["events"] == 2
     assert health(site)["routes"] == {"fault": 1, "other": 1}
+
+
+def test_other_threads_may_ask_for_the_numbers(make_site: MakeSite) -> None:
+    """They get what health would say now: what is in hand, and for how long."""
+    site, told = make_site(batch={"max_wait_ms": 60000}), []
+
+    def ask() -> None:
+        site.inbox.put(Asked(told.append))
+
+    site.run(ask, site.send("pump"), site.wait(1), site.wait(3), ask)
+    assert told[0]["counters"] == {"dropped_qos0": 0, "connects": 1}
+    assert "received" not in told[0]["age_s"]
+    assert (told[1]["ledger"], told[1]["waiting"]) == (1, 1)
+    assert told[1]["age_s"]["oldest_unacked"] == told[1]["age_s"]["received"] == 4.0
+    for numbers in told:
+        jsonschema.validate(numbers, json_schema("health"))
+
+
+def test_health_tells_of_the_answers(make_site: MakeSite) -> None:
+    """Unknown words, abstentions, and drift once there are enough messages and a reference."""
+    site = make_site(health={"interval_s": 10})
+    site.specialist.reference = {"fault": 100, "other": 100}
+    site.run(site.send("pump qwertz"), site.wait(10), site.send(*["leaking"] * 300), site.wait(10))
+    first, last = site.said("health")[1]["answers"], health(site)["answers"]
+    assert (first["unknown_token_rate"], first["abstention_rate"]) == (0.5, 1.0)
+    assert "drift_psi" not in first
+    assert last["window"] == 301
+    assert last["drift_psi"] > 0.25
+    assert last["confidence"]["counts"][-1] == 301
 
 
 @pytest.mark.parametrize("operation", ["classify", "extract", "health"])

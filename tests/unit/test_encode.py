@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
 
 from edge_agent.bundle import load_bundle
 from edge_agent.errors import BundleError
@@ -55,6 +56,26 @@ def test_text_cut_before_the_tokenizer_is_flagged(encoder: TextEncoder) -> None:
     limit = MAX_TOKENS * MAX_CHARS_PER_TOKEN
     assert not encoder.encode("x" * limit).truncated
     assert encoder.encode("x" * (limit + 1)).truncated
+
+
+def test_words_without_an_entry_are_counted(encoder: TextEncoder) -> None:
+    """Among the text's own tokens: [CLS] and [SEP] are no words."""
+    encoding = encoder.encode("pump qwertz leaking 17")
+    assert (encoding.text_tokens, encoding.unknown_tokens) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.BPE({"a": 0, "<unk>": 1}, [], unk_token="<unk>", byte_fallback=True),
+        models.BPE({"a": 0}, []),
+    ],
+    ids=["byte-fallback", "byte-level"],
+)
+def test_a_tokenizer_that_can_spell_everything_knows_no_unknown(model: models.Model) -> None:
+    """Its rate would be a 0 that says nothing."""
+    encoder = TextEncoder(Tokenizer(model).to_str().encode(), MAX_TOKENS)
+    assert encoder.encode("ab").unknown_tokens is None
 
 
 def test_an_empty_text_has_only_special_tokens(encoder: TextEncoder) -> None:

@@ -43,6 +43,7 @@ NO_ONE_VALUE = {
     ("mqtt", "password_file"),
     ("source", "field"),
     ("source", "template"),
+    ("metrics", "port"),
     ("model", "public_key_file"),
     ("model", "threads"),
     ("paths", "state_dir"),

@@ -1,0 +1,96 @@
+"""The page that Prometheus reads. A thread of its own, which asks the agent's loop for the numbers.
+
+One scrape at a time; nothing here touches the agent but a signal in its inbox, so that a slow
+reader delays nobody but the next reader.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+from edge_agent.errors import ConfigError
+from edge_agent.exposition import CONTENT_TYPE, exposition
+from edge_agent.transport.base import Asked, Inbox
+from edge_agent.types import JsonObject
+
+PATH = "/metrics"
+MAX_ANSWER_WAIT_S = 5.0
+MAX_READER_WAIT_S = 5.0
+
+
+class Exporter(HTTPServer):
+    """Serves from ``start`` until ``close``. ConfigError when the address cannot be had."""
+
+    request_queue_size = 5
+
+    def __init__(self, host: str, port: int, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._answers: queue.SimpleQueue[JsonObject] = queue.SimpleQueue()
+        self._asked = False
+        self._thread = threading.Thread(target=self.serve_forever, name="metrics", daemon=True)
+        try:
+            super().__init__((host, port), _Reader)
+        except OSError as error:
+            raise ConfigError(
+                f"metrics {host}:{port}: {error.strerror or error}",
+                f"see who listens there with `ss -ltnp 'sport = :{port}'`, or set another "
+                "metrics.port",
+            ) from error
+
+    def start(self) -> None:
+        """Begins to serve."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends serving and gives the port back."""
+        self.shutdown()
+        self.server_close()
+
+    def numbers(self) -> JsonObject | None:
+        """Asks the loop. None when it does not answer in time; then the question still stands."""
+        if not self._asked:
+            self._asked = True
+            self._inbox.put(Asked(self._answers.put))
+        try:
+            numbers = self._answers.get(timeout=MAX_ANSWER_WAIT_S)
+        except queue.Empty:
+            return None
+        self._asked = False
+        return numbers
+
+    def server_bind(self) -> None:
+        """Without the base class's look-up of our own name, which may ask a name server."""
+        super(HTTPServer, self).server_bind()
+        self.server_name, self.server_port = "", int(self.server_address[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A reader that hung up is nobody's trouble."""
+
+
+class _Reader(BaseHTTPRequestHandler):
+    server: Exporter
+    timeout = MAX_READER_WAIT_S
+    server_version = "edge-agent"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] != PATH:
+            self._say(404, f"see {PATH}\n")
+        elif (numbers := self.server.numbers()) is None:
+            self._say(503, f"the agent has not answered within {MAX_ANSWER_WAIT_S:g} s\n")
+        else:
+            self._say(200, exposition(numbers))
+
+    def _say(self, status: int, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", CONTENT_TYPE if status == 200 else "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Scrapes are no news."""
