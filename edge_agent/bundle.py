@@ -1,27 +1,35 @@
 """A bundle on disk: digests, signature, compatibility. Knows nothing of what is in the model.
 
 The loader reads each file once, compares its digest, and hands out those bytes: what was verified
-is what runs. Absolute paths, ``..``, links and special files are refused before anything is read.
-Files that the manifest does not list are never read.
+is what runs. A generator's weights are too large for that: onnxruntime maps the file itself, and
+``check_unchanged`` tells afterwards whether it is still the one that was verified. Absolute paths,
+``..``, links and special files are refused before anything is read. Files that the manifest does
+not list are never read.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
 from edge_agent import __version__
 from edge_agent.errors import BundleError
-from edge_agent.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, FileEntry, Manifest
+from edge_agent.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, WEIGHTS, Manifest
 from edge_agent.signing import MAX_SIGNATURE_BYTES, BadSignature, PublicKeys
 from edge_agent.types import ModelCard
 
+PART_BYTES = 1 << 20
 SIGN_FIX = "install a bundle signed for this gateway (python -m tools pack … --sign KEY.pem)"
+
+Stamp = tuple[int, ...]
+"""Device, inode, size and times of a file: another one whenever the file is."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +52,29 @@ class Claim:
 
 @dataclass(frozen=True)
 class Bundle(Claim):
-    """A verified bundle: its manifest, and the bytes of each file."""
+    """A verified bundle: its manifest, and the bytes of each file but the weights.
+
+    ``weights_stamp`` is what the file system said of these when they were verified.
+    """
 
     contents: dict[str, bytes]
+    weights_stamp: Stamp | None = None
+
+    def check_unchanged(self) -> None:
+        """To be called when the weights are mapped. BundleError if they changed since verified."""
+        if self.weights_stamp and _stamp((self.path / WEIGHTS).lstat()) != self.weights_stamp:
+            raise BundleError(
+                f"bundle {self.path}: {WEIGHTS} was changed while it was being loaded",
+                "let no other program write into the folder of a bundle, and load it again",
+            )
 
 
 def load_bundle(path: Path, keys: PublicKeys | None = None) -> Bundle:
     """Reads and verifies a bundle folder; with ``keys``, its signature too. Raises BundleError."""
     claim = read_claim(path, keys)
-    contents = dict(verified_files(claim))
-    return Bundle(claim.path, claim.manifest, claim.digest, claim.signed_by, contents)
+    contents = {name: _verified(claim, name) for name in claim.manifest.files if name != WEIGHTS}
+    stamp = _verified_stamp(claim, WEIGHTS) if WEIGHTS in claim.manifest.files else None
+    return Bundle(claim.path, claim.manifest, claim.digest, claim.signed_by, contents, stamp)
 
 
 def read_claim(path: Path, keys: PublicKeys | None = None) -> Claim:
@@ -75,8 +96,8 @@ def read_claim(path: Path, keys: PublicKeys | None = None) -> Claim:
 
 def verified_files(claim: Claim) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of one file after the other. Raises BundleError at the first bad one."""
-    for name, entry in claim.manifest.files.items():
-        yield name, _verified(claim.path, name, entry)
+    for name in claim.manifest.files:
+        yield name, _verified(claim, name)
 
 
 def read_signature(path: Path) -> bytes | None:
@@ -126,20 +147,48 @@ def _check_runtime(path: Path, manifest: Manifest) -> None:
         )
 
 
-def _verified(path: Path, name: str, entry: FileEntry) -> bytes:
-    content = _read(path, name, entry.size_bytes)
-    digest = hashlib.sha256(content).hexdigest()
-    if len(content) != entry.size_bytes or digest != entry.sha256:
+def _verified(claim: Claim, name: str) -> bytes:
+    content = _read(claim.path, name, claim.manifest.files[name].size_bytes)
+    _compare(claim, name, hashlib.sha256(content).hexdigest(), len(content))
+    return content
+
+
+def _verified_stamp(claim: Claim, name: str) -> Stamp:
+    """The stamp of a file whose digest is right, found out a part at a time."""
+    found, size_bytes = hashlib.sha256(), 0
+    limit_bytes = claim.manifest.files[name].size_bytes
+    with _opened(claim.path, name) as file:
+        stamp = _stamp(os.fstat(file.fileno()))
+        while size_bytes <= limit_bytes and (part := file.read(PART_BYTES)):
+            found.update(part)
+            size_bytes += len(part)
+    _compare(claim, name, found.hexdigest(), size_bytes)
+    return stamp
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    return (status.st_dev, status.st_ino, status.st_size, *times)
+
+
+def _compare(claim: Claim, name: str, digest: str, size_bytes: int) -> None:
+    entry = claim.manifest.files[name]
+    if (digest, size_bytes) != (entry.sha256, entry.size_bytes):
         raise BundleError(
-            f"bundle {path}: {name} is damaged: sha256 {digest[:12]}…, "
-            f"{len(content)} bytes; the manifest says {entry.sha256[:12]}…, {entry.size_bytes}",
+            f"bundle {claim.path}: {name} is damaged: sha256 {digest[:12]}…, "
+            f"{size_bytes} bytes; the manifest says {entry.sha256[:12]}…, {entry.size_bytes}",
             f"copy {name} again from where the bundle came, then compare with `sha256sum`",
         )
-    return content
 
 
 def _read(path: Path, name: str, limit_bytes: int) -> bytes:
     """At most ``limit_bytes + 1`` bytes of a plain file inside the bundle."""
+    with _opened(path, name) as file:
+        return file.read(limit_bytes + 1)
+
+
+def _opened(path: Path, name: str) -> BinaryIO:
+    """A plain file inside the bundle, to be read."""
     parts = PurePosixPath(name).parts
     if (
         set("\\\0") & set(name)
@@ -160,8 +209,7 @@ def _read(path: Path, name: str, limit_bytes: int) -> bytes:
             f"bundle {path}: {name} is not a plain file",
             f"copy {name} again from where the bundle came",
         )
-    with current.open("rb") as file:
-        return file.read(limit_bytes + 1)
+    return current.open("rb")
 
 
 def _refuse_links(path: Path, current: Path, name: str) -> None:

@@ -1,4 +1,4 @@
-"""A generator's graphs on plain onnxruntime, as obvious as can be: what the fast loop must equal."""
+"""A generator's graphs on plain onnxruntime, as obvious as can be."""
 
 from __future__ import annotations
 
