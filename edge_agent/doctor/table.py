@@ -15,6 +15,7 @@ from edge_agent.doctor.groups import (
     install,
     model,
     network,
+    runtime,
     storage,
     tls,
 )
@@ -29,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     *network.CHECKS,
     *tls.CHECKS,
     *broker.CHECKS,
+    *runtime.CHECKS,
 )
 
 
