@@ -6,13 +6,23 @@ import argparse
 import os
 import sys
 
-from edge_agent.commands import check_config, demo, doctor, infer, schema, serve, version
+from edge_agent.commands import (
+    check_config,
+    demo,
+    doctor,
+    infer,
+    schema,
+    serve,
+    support_bundle,
+    version,
+)
 from edge_agent.errors import EXIT_SETUP, AgentError
 
 COMMANDS = {
     "run": serve,
     "check-config": check_config,
     "doctor": doctor,
+    "support-bundle": support_bundle,
     "demo": demo,
     "infer": infer,
     "schema": schema,

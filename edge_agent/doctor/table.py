@@ -15,6 +15,7 @@ from edge_agent.doctor.groups import (
     install,
     model,
     network,
+    probes,
     runtime,
     storage,
     tls,
@@ -30,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     *network.CHECKS,
     *tls.CHECKS,
     *broker.CHECKS,
+    *probes.CHECKS,
     *runtime.CHECKS,
 )
 

@@ -26,7 +26,7 @@ JOURNAL = "`journalctl -u edge-agent -n 30`"
 
 def process(patient: Patient) -> Iterator[Finding]:
     """Whether it runs, and how often systemd had to start it again."""
-    agents, shown = _agents(patient), _shown_by_systemd(patient)
+    agents, shown = agents_here(patient), _shown_by_systemd(patient)
     restarts = int(shown.get("NRestarts") or 0)
     if restarts > MAX_RESTARTS:
         yield warning(
@@ -46,7 +46,7 @@ def process(patient: Patient) -> Iterator[Finding]:
         yield unused("no agent runs here with this configuration")
 
 
-def _agents(patient: Patient) -> list[RunningAgent]:
+def agents_here(patient: Patient) -> list[RunningAgent]:
     """Those of this configuration; without ``--config`` it is the usual one."""
     file = str(patient.config_file)
     return [a for a in running_agents(patient) if file in a.words or "--config" not in a.words]
@@ -61,7 +61,7 @@ def _shown_by_systemd(patient: Patient) -> dict[str, str]:
 def state(patient: Patient) -> Finding:
     """What the broker keeps as the agent's state, against the processes here."""
     topic = f"{patient.config.prefix}/state"
-    told, agents = _told(patient, "state"), _agents(patient)
+    told, agents = _told(patient, "state"), agents_here(patient)
     if told is None:
         return skipped(f"nothing on {topic}: never connected, or not for this user to read")
     said = told.get("state")
@@ -86,7 +86,7 @@ def health(patient: Patient) -> Finding:
     topic = f"{patient.config.prefix}/health"
     if age_s is None:
         return skipped(f"nothing on {topic}: never connected, or not for this user to read")
-    if not _agents(patient):
+    if not agents_here(patient):
         return skipped(f"the last one is {_span(age_s)} old, and no agent runs here")
     if age_s > MISSED_INTERVALS * interval_s:
         return error(

@@ -1,0 +1,237 @@
+"""Trials with real messages, for ``--probe`` alone.
+
+They go under client ids of the doctor's own. Echoes go over ``<reply_prefix>/doctor``, to which
+only the doctor subscribes. What is published to the topics of events and dead letters is a
+CloudEvent of the type ``edge-agent.probe.v1``, not retained: consumers tell it by its type. What
+is retained as state and health is published once more as it is, and stays as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from edge_agent.config import Config
+from edge_agent.doctor.check import Check
+from edge_agent.doctor.finding import Finding, error, ok, skipped, warning
+from edge_agent.doctor.groups.runtime import agents_here
+from edge_agent.doctor.patient import Patient
+from edge_agent.doctor.visit import Visit, visitor
+from edge_agent.types import Publication
+from edge_agent.wire.outbound import CLOUDEVENT, JSON, iso_time, to_json
+
+PROBE_TYPE = "edge-agent.probe.v1"
+ECHO_LIMIT_S = 2.0
+ANSWER_WAIT_S = 5.0
+QUIET_S = 0.5
+WINDOW = 2
+SENT = 6
+FAILURE = 0x80
+TEXT = "pump 7 is leaking"
+SHORT_SESSION_S = 60
+
+
+def echo_topic(config: Config, name: str) -> str:
+    """Below the prefix of replies, where the agent may write anyway."""
+    return f"{config.reply_prefix}/doctor/{name}"
+
+
+def echo(patient: Patient) -> Finding:
+    """A message from us to us, through the broker."""
+    config = patient.config
+    topic = echo_topic(config, "echo")
+    with Visit(visitor(config)) as visit:
+        if refusal := visit.subscribe(topic)[0]:
+            return _may_not(config, f"subscribe to {topic}: {refusal}", f"read {topic}")
+        begun_s = time.monotonic()
+        answer = visit.publish(Publication(topic, b"{}", JSON))
+        if answer.reason >= FAILURE:
+            return _may_not(config, f"publish to {topic}: {answer.reason_name}", f"write {topic}")
+        if not visit.wait_for(lambda: bool(visit.arrived), ECHO_LIMIT_S):
+            return _may_not(config, f"read {topic}: no echo came", f"read {topic}")
+        return ok(f"through the broker and back in {(time.monotonic() - begun_s) * 1000:.0f} ms")
+
+
+def answer(patient: Patient) -> Finding:
+    """A request to the agent that runs, through its model; no event comes of it."""
+    config = patient.config
+    if not agents_here(patient):
+        return skipped("no agent runs here")
+    topic, request = echo_topic(config, "answer"), f"{config.prefix}/request/classify"
+    body = to_json({"text": TEXT, "reply_to": topic, "id": "doctor"})
+    with Visit(visitor(config)) as visit:
+        visit.subscribe(topic)
+        begun_s = time.monotonic()
+        sent = visit.publish(Publication(request, body, JSON))
+        if sent.reason >= FAILURE:
+            return _may_not(config, f"publish to {request}: {sent.reason_name}", f"write {request}")
+        if not visit.wait_for(lambda: bool(visit.arrived), ANSWER_WAIT_S):
+            return error(
+                f"the agent has not answered a request on {request} within {ANSWER_WAIT_S:g} s",
+                "see what `journalctl -u edge-agent -n 30` says",
+            )
+        took_ms, told = (time.monotonic() - begun_s) * 1000, json.loads(visit.arrived[0].payload)
+    label = told.get("result", {}).get("route", {}).get("label", "?")
+    return ok(f"the agent answered in {took_ms:.0f} ms: {label}")
+
+
+def session(patient: Patient) -> Finding:
+    """What is sent while a client is away waits for it. The session is removed afterwards."""
+    config = patient.config
+    away = replace(visitor(config, "doctor-away"), session_expiry_s=SHORT_SESSION_S)
+    topic = echo_topic(config, "session")
+    wanted = replace(away, session_expiry_s=config.mqtt.session_expiry_s)
+    try:
+        with Visit(wanted) as visit:
+            visit.subscribe(topic)
+            granted_s = visit.started.granted.get(
+                "SessionExpiryInterval", config.mqtt.session_expiry_s
+            )
+        with Visit(visitor(config)) as other:
+            other.publish(Publication(topic, b"{}", JSON))
+        with Visit(away) as visit:
+            if not visit.started.resumed:
+                return error(
+                    "the broker forgets a session when its client leaves: what comes then is lost",
+                    "let the broker keep sessions",
+                )
+            came = visit.wait_for(lambda: bool(visit.arrived), ECHO_LIMIT_S)
+    finally:
+        with Visit(replace(away, session_expiry_s=0)):
+            pass  # a session without expiry takes the place of the one that was kept
+    if not came:
+        return error(
+            "the broker keeps the session, and not what was sent meanwhile",
+            "raise the broker's queue limits; Mosquitto: `max_queued_messages 100000` and "
+            "`max_queued_bytes 67108864`",
+        )
+    if granted_s < config.mqtt.session_expiry_s:
+        return warning(
+            f"the broker keeps sessions for {granted_s} s only, not for the "
+            f"{config.mqtt.session_expiry_s} s of mqtt.session_expiry_s",
+            "let the broker keep them longer, or be away for less",
+        )
+    return ok("what is sent while we are away waits for us")
+
+
+def window(patient: Patient) -> Finding:
+    """Whether the broker stops at the Receive Maximum we announce."""
+    config = patient.config
+    topic = echo_topic(config, "window")
+    narrow = replace(visitor(config), receive_maximum=WINDOW)
+    with Visit(narrow, hold=True) as visit:
+        if visit.started.protocol != "5":
+            return skipped("MQTT 3.1.1 has no Receive Maximum")
+        visit.subscribe(topic)
+        with Visit(visitor(config, "doctor-sender")) as sender:
+            for _ in range(SENT):
+                sender.publish(Publication(topic, b"{}", JSON))
+        visit.wait_for(lambda: len(visit.arrived) > WINDOW, QUIET_S)
+        came = len(visit.arrived)
+    if not came:
+        return skipped("no echo came: see probes.echo")
+    if came > WINDOW:
+        return warning(
+            f"the broker sent {came} messages at once where {WINDOW} were announced as the most: "
+            "memory is bounded by limits.max_unacked_bytes alone",
+            "upgrade the broker: Mosquitto keeps to it since 2.0.13",
+        )
+    return ok("the broker keeps to the Receive Maximum")
+
+
+def subscriptions(patient: Patient) -> Iterator[Finding]:
+    """Every filter we read from, by SUBACK. Messages that come meanwhile are dropped unread."""
+    config = patient.config
+    filters = [_own_share(name) for name in config.filters]
+    with Visit(visitor(config)) as visit:
+        refusals = visit.subscribe(*filters)
+    for name, refusal in zip(config.filters, refusals, strict=False):
+        if refusal:
+            yield _may_not(config, f"subscribe to {name}: {refusal}", f"read {name}")
+    if not any(refusals):
+        yield ok(f"all {len(filters)} filters granted")
+
+
+def _own_share(name: str) -> str:
+    """In a group of its own, so that nothing is taken from the group that works."""
+    parts = name.split("/", 2)
+    return f"$share/edge-agent-doctor/{parts[2]}" if parts[0] == "$share" else name
+
+
+def publications(patient: Patient) -> Iterator[Finding]:
+    """Every topic we write to, by PUBACK."""
+    config, retained = patient.config, patient.reception.retained
+    if patient.reception.started.protocol != "5":
+        yield skipped("MQTT 3.1.1 has no words for a refused publish")
+        return
+    topics = [f"{config.prefix}/event/{route}" for route in patient.bundle.manifest.routes]
+    trials = [_trial(patient, topic) for topic in (*topics, f"{config.prefix}/error")]
+    kept = (retained.get(f"{config.prefix}/{kind}") for kind in ("state", "health"))
+    trials += [Publication(one.topic, one.payload, JSON) for one in kept if one]
+    with Visit(visitor(config)) as visit:
+        answers = {trial.topic: visit.publish(trial) for trial in trials}
+    refused = {topic: a.reason_name for topic, a in answers.items() if a.reason >= FAILURE}
+    for topic, reason in refused.items():
+        yield _may_not(config, f"publish to {topic}: {reason}", f"write {topic}")
+    if not refused:
+        yield ok(f"all {len(answers)} topics granted", *answers)
+
+
+def _trial(patient: Patient, topic: str) -> Publication:
+    now_s = patient.clock.unix()
+    probe = {
+        "specversion": "1.0",
+        "id": f"doctor-{now_s:.6f}",
+        "source": patient.config.prefix,
+        "type": PROBE_TYPE,
+        "time": iso_time(now_s),
+        "datacontenttype": "application/json",
+        "data": {"probe": True},
+    }
+    return Publication(topic, to_json(probe), CLOUDEVENT)
+
+
+def _may_not(config: Config, what: str, right: str) -> Finding:
+    user = config.mqtt.username
+    who = f"user {user}" if user else "clients without a user name"
+    verb, _, topic = right.partition(" ")
+    return error(
+        f"we may not {what}",
+        f"let {who} {right}; Mosquitto: the line `topic {verb} {topic}` in its acl_file",
+    )
+
+
+HELLO = ("network.tcp", "tls.handshake", "broker.connect")
+ECHO = (*HELLO, "probes.echo")
+LIMIT_S = 8.0
+
+CHECKS = (
+    Check("probes.echo", "a message from us to us", echo, HELLO, LIMIT_S, probe=True),
+    Check(
+        "probes.answer", "a request through the agent's model", answer, ECHO, LIMIT_S, probe=True
+    ),
+    Check(
+        "probes.session", "what is sent while we are away waits", session, ECHO, LIMIT_S, probe=True
+    ),
+    Check(
+        "probes.window",
+        "the broker keeps to our Receive Maximum",
+        window,
+        ECHO,
+        LIMIT_S,
+        probe=True,
+    ),
+    Check(
+        "probes.read", "the right to read every filter", subscriptions, HELLO, LIMIT_S, probe=True
+    ),
+    Check(
+        "probes.write",
+        "the right to write every topic",
+        publications,
+        (*HELLO, "model.files"),
+        LIMIT_S,
+        probe=True,
+    ),
+)
