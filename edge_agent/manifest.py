@@ -58,6 +58,27 @@ class GeneratorShape(Strict):
     stop_tokens: tuple[int, ...] = Field(min_length=1, max_length=64)
 
 
+class GenerationTask(Strict):
+    """What a generator is asked to write about a text, and within which limits.
+
+    ``prompt`` holds ``{text}`` once and writes special tokens out. Without ``output_schema`` the
+    output is free text. ``temperature`` 0 always takes the most probable token. See
+    docs/generate.md.
+    """
+
+    prompt: str = Field(min_length=1, max_length=65536)
+    output_schema: dict[str, Any] | None = None
+    max_output_tokens: int = Field(128, ge=1, le=8192)
+    max_time_ms: int = Field(10_000, ge=1, le=600_000)
+    temperature: float = Field(0.0, ge=0, le=2)
+
+    @model_validator(mode="after")
+    def _one_text(self) -> GenerationTask:
+        if self.prompt.count("{text}") != 1:
+            raise ValueError("prompt must hold {text} once: there the text is put")
+        return self
+
+
 class Manifest(Strict):
     """``bundle.json``.
 
@@ -77,6 +98,7 @@ class Manifest(Strict):
     calibration: Calibration = Calibration()
     max_tokens: int = Field(ge=8, le=32768)
     generator: GeneratorShape | None = None
+    task: GenerationTask | None = None
     quantisation: dict[str, Any] = Field(default_factory=dict)
     minimum_runtime: str = Field("0.1.0", pattern=r"^\d+\.\d+\.\d+$")
     licence: str = Field(min_length=1)
@@ -95,8 +117,8 @@ def _encoder_fault(manifest: Manifest) -> str | None:
     """What an encoder's manifest contradicts itself in."""
     routes, labels = manifest.routes, manifest.labels
     tags, transitions = 1 + 2 * len(labels), manifest.transitions
-    if manifest.generator:
-        return "only a bundle of kind generator has the key generator"
+    if manifest.generator or manifest.task:
+        return "only a bundle of kind generator has the keys generator and task"
     if not routes and not labels:
         return "neither routes nor labels: the bundle says nothing"
     if len(set(routes)) < len(routes) or len(set(labels)) < len(labels):

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 JsonObject = dict[str, Any]
+COMPLETE = "complete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,38 @@ class Prediction:
     truncated: bool = False
     tokens: int = 0
     unknown_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """Where an extractive string of an output stands in the input. ``path`` is a JSON Pointer."""
+
+    path: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a generator wrote about one text.
+
+    ``end`` says why it is over: ``complete``, or which limit or mishap cut it. ``value`` obeys the
+    bundle's schema and is there only when complete; free text is in ``text``, also when cut.
+    """
+
+    end: str
+    card: ModelCard
+    value: Any = None
+    text: str | None = None
+    extracts: tuple[Extract, ...] = ()
+    input_truncated: bool = False
+    tokens: int = 0
+    model_ms: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is whole."""
+        return self.end == COMPLETE
 
 
 @dataclass(frozen=True, slots=True)

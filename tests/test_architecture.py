@@ -23,7 +23,7 @@ LAYERS = (
     {"acks", "metrics", "settings"},
     {"batching", "outbox", "transport", "wire"},
     {"exporter", "health", "inference", "intake", "session"},
-    {"specialists"},
+    {"generator", "specialists"},
     {"runner"},
     {"results"},
     {"agent"},

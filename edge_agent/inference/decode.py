@@ -26,7 +26,9 @@ SPARSE_ROWS = 512
 class LanguageModel(Protocol):
     """A causal model with a cache of one sequence. ``V`` is the vocabulary, ``H`` the width."""
 
-    context_tokens: int
+    @property
+    def context_tokens(self) -> int:
+        """The most tokens the cache can hold."""
 
     def feed(self, tokens: Sequence[int]) -> Floats:
         """Appends tokens to the cache. The hidden state ``[H]`` of the last."""
@@ -107,14 +109,14 @@ class Decoder:
     ) -> None:
         self.stop_tokens = frozenset(stop_tokens)
         self.clock = clock
-        self._model = model
+        self.model = model
         self._sparse_rows = sparse_rows
         self._cached: list[int] = []
 
     @property
     def context_tokens(self) -> int:
         """The most tokens that a prompt and its output may have together."""
-        return self._model.context_tokens
+        return self.model.context_tokens
 
     def reuse(self, prompt: Sequence[int]) -> int:
         """Keeps what the cache holds of a prompt, but its last token; how many tokens that is."""
@@ -124,12 +126,12 @@ class Decoder:
                 break
             kept += 1
         del self._cached[kept:]
-        self._model.cut(kept)
+        self.model.cut(kept)
         return kept
 
     def feed(self, tokens: Sequence[int]) -> Floats:
         """Runs tokens behind those in the cache. The hidden state ``[H]`` of the last."""
-        hidden = self._model.feed(tokens)
+        hidden = self.model.feed(tokens)
         self._cached += tokens
         return hidden
 
@@ -138,9 +140,9 @@ class Decoder:
         if len(allowed) == 1:
             return int(allowed[0])
         if len(allowed) <= self._sparse_rows:
-            logits = self._model.row_logits(hidden, allowed)
+            logits = self.model.row_logits(hidden, allowed)
         else:
-            logits = self._model.logits(hidden)[allowed]
+            logits = self.model.logits(hidden)[allowed]
         return int(allowed[sampler(logits)])
 
 

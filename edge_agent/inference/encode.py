@@ -88,8 +88,8 @@ class PromptEncoder:
         self._room = max_tokens - len(self._head) - len(self._tail)
         if self._room < SMALLEST_ROOM_TOKENS:
             raise BundleError(
-                f"generation.prompt leaves {max(self._room, 0)} tokens for the text",
-                "shorten the prompt, or lower generation.max_tokens",
+                f"task.prompt leaves {max(self._room, 0)} tokens for the text",
+                "shorten the prompt, or lower task.max_output_tokens",
             )
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer

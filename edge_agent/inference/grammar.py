@@ -40,9 +40,7 @@ class Grammar:
     ) -> None:
         self.schema = None if schema is None else narrow(schema)
         self._llguidance = _library()
-        self._tokenizer = self._llguidance.LLTokenizer(
-            tokenizer_json.decode(), n_vocab=vocabulary_tokens, eos_token=list(stop_tokens)
-        )
+        self._tokenizer = self._read(tokenizer_json, vocabulary_tokens, stop_tokens)
         self._fixed: Any = None
         if self.schema is None or not is_extractive(self.schema):
             self._fixed = self._compiled("")
@@ -60,12 +58,23 @@ class Grammar:
         octets: bytes = self._tokenizer.decode_bytes(list(tokens))
         return octets.decode("utf-8", "ignore")
 
+    def _read(self, tokenizer_json: bytes, tokens: int, stop_tokens: tuple[int, ...]) -> Any:
+        try:
+            return self._llguidance.LLTokenizer(
+                tokenizer_json.decode(), n_vocab=tokens, eos_token=list(stop_tokens)
+            )
+        except ValueError as error:
+            raise BundleError(
+                f"tokenizer.json cannot be read for a vocabulary of {tokens}: {error}",
+                "pack the bundle again with the tokenizer its model was trained with",
+            ) from error
+
     def _compiled(self, text: str) -> Any:
         source = ANY_TEXT if self.schema is None else lark(self.schema, text)
         matcher = self._llguidance.LLMatcher(self._tokenizer, source, log_level=0)
         if matcher.is_error():
             raise BundleError(
-                f"generation.output_schema cannot be compiled: {matcher.get_error()}",
+                f"task.output_schema cannot be compiled: {matcher.get_error()}",
                 "simplify the schema: shorter texts, fewer items, fewer alternatives",
             )
         return matcher

@@ -230,4 +230,4 @@ def _escaped(name: str) -> str:
 
 
 def _refused(path: str, what: str, fix: str) -> BundleError:
-    return BundleError(f"generation.output_schema: {path or '/'} {what}", fix)
+    return BundleError(f"task.output_schema: {path or '/'} {what}", fix)

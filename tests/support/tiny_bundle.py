@@ -25,6 +25,7 @@ Floats = NDArray[np.float32]
 Breakage = Literal[
     "digest", "missing-file", "manifest", "path", "link", "onnx", "tokenizer", "routes", "labels"
 ]
+OWN = {"bundle.json", "bundle.json.sig"}
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 VOTE = 8.0
 
@@ -82,8 +83,8 @@ def tiny_bundle(
 
 def write_manifest(path: Path, manifest: dict[str, object]) -> None:
     """Writes ``bundle.json`` with the digests of the files as they are now."""
-    names = ("model.onnx", "tokenizer.json", "golden.jsonl")
-    files = {name: _entry(path / name) for name in names if (path / name).is_file()}
+    names = sorted(file.name for file in path.iterdir() if file.name not in OWN)
+    files = {name: _entry(path / name) for name in names}
     (path / "bundle.json").write_text(json.dumps({**manifest, "files": files}, indent=1))
 
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from tests.support.tiny_bundle import write_manifest
 
 Floats = NDArray[np.float32]
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>")
@@ -30,6 +34,19 @@ LAYERS = 2
 WINDOW = 8
 
 
+WORK_ORDER = {
+    "type": "object",
+    "properties": {
+        "asset": {"type": "string", "x-extractive": True},
+        "priority": {"enum": ["low", "high"]},
+        "note": {"type": "string", "maxLength": 12},
+    },
+    "required": ["asset", "priority", "note"],
+}
+PROMPT = "<bos><start_of_turn>write a work order\n{text}<end_of_turn>\n<start_of_turn>"
+TASK = {"prompt": PROMPT, "output_schema": WORK_ORDER, "max_output_tokens": 96}
+
+
 @dataclass(frozen=True)
 class Shape:
     """Of the model. ``heads`` query heads share one key and value head."""
@@ -41,6 +58,35 @@ class Shape:
     context: int = CONTEXT_TOKENS
 
 
+def tiny_generator(path: Path, seed: int = 0, **task: Any) -> Path:
+    """Writes a bundle into the folder ``path`` and returns it. ``task`` changes ``TASK``."""
+    tokenizer = tokenizer_json()
+    vocabulary = len(json.loads(tokenizer)["model"]["vocab"])
+    shape = Shape(vocabulary)
+    write_graphs(path, shape, seed)
+    (path / "tokenizer.json").write_bytes(tokenizer)
+    manifest = {
+        "format": 1,
+        "name": "tiny-generator",
+        "version": "1.0.0",
+        "kind": "generator",
+        "max_tokens": shape.context,
+        "generator": {
+            "layers": LAYERS,
+            "key_heads": 1,
+            "head_size": shape.head_width,
+            "hidden": shape.width,
+            "vocabulary": vocabulary,
+            "stop_tokens": STOP_TOKENS,
+        },
+        "task": {**TASK, **task},
+        "licence": "Apache-2.0",
+    }
+    write_manifest(path, manifest)
+    return path
+
+
+@cache
 def tokenizer_json(merges: bool = True) -> bytes:
     """Byte-fallback BPE. Without ``merges`` every token is one character."""
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))

@@ -82,7 +82,7 @@ def test_what_is_not_supported_is_named_by_its_path(schema: Any, path: str) -> N
     """As a JSON Pointer into the schema; and the person is told what to do."""
     with pytest.raises(BundleError) as caught:
         narrow(schema)
-    assert caught.value.problem.startswith(f"generation.output_schema: {path}")
+    assert caught.value.problem.startswith(f"task.output_schema: {path}")
     assert caught.value.fix
 
 
