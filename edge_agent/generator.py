@@ -43,6 +43,7 @@ class GeneratorSpecialist:
         self._prompts = PromptEncoder(tokenizer, task.prompt, room)
         self._grammar = Grammar(tokenizer, task.output_schema, shape.vocabulary, shape.stop_tokens)
         model = _model(bundle, threads)
+        bundle.check_unchanged()
         self._decoder = Decoder(model, shape.stop_tokens, clock)
         self._try_out(bundle, shape)
 
