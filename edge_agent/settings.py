@@ -106,8 +106,10 @@ class Problem:
 
 
 def problems_of(error: ValidationError) -> list[Problem]:
-    """Every problem that pydantic has found, by its key path."""
-    return [_problem(item) for item in error.errors()]
+    """Every problem that pydantic has found, by its key path; no table for what is wrong in it."""
+    items = error.errors()
+    inside = {item["loc"][:n] for item in items for n in range(1, len(item["loc"]))}
+    return [_problem(item) for item in items if item["loc"] not in inside]
 
 
 def _problem(item: ErrorDetails) -> Problem:

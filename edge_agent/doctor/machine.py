@@ -36,11 +36,8 @@ class User:
         """Whether the mode bits allow it; ``want`` is 4 to read, 2 to write, 1 to enter."""
         if self.uid == 0:
             return True
-        if status.st_uid == self.uid:
-            return bool(stat.S_IMODE(status.st_mode) >> 6 & want)
-        if status.st_gid in self.gids:
-            return bool(stat.S_IMODE(status.st_mode) >> 3 & want)
-        return bool(status.st_mode & want)
+        shift = 6 if status.st_uid == self.uid else 3 if status.st_gid in self.gids else 0
+        return stat.S_IMODE(status.st_mode) >> shift & want == want
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,9 @@ def mounts(patient: Patient) -> list[Mount]:
 
 def mount_of(patient: Patient, path: Path) -> Mount | None:
     """The mount a path lies on; of several at one point the last one counts."""
-    over = [m for m in mounts(patient) if Path(m.point) in (path, *path.parents)]
+    below_root = path.is_relative_to(patient.root)
+    named = Path("/") / path.relative_to(patient.root) if below_root else path
+    over = [m for m in mounts(patient) if Path(m.point) in (named, *named.parents)]
     return max(enumerate(over), key=lambda item: (len(item[1].point), item[0]))[1] if over else None
 
 

@@ -136,10 +136,6 @@ class Patient:
         """A path of the machine, such as ``/proc/meminfo``."""
         return self.root / name.lstrip("/")
 
-    def shown(self, path: Path) -> str:
-        """A path below ``root`` as the machine itself calls it."""
-        return f"/{path.relative_to(self.root)}" if path.is_relative_to(self.root) else str(path)
-
     def glob(self, pattern: str) -> list[Path]:
         """Paths of the machine, sorted."""
         return sorted(self.root.glob(pattern.lstrip("/")))

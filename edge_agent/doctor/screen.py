@@ -130,12 +130,17 @@ def _wrapped(text: str, style: Style, taken: int) -> list[str]:
 def _summary(report: Report, style: Style, next_command: str) -> Iterator[str]:
     counts = report.counts
     words = [
-        style.paint(f"{counts[status]} {status.value}", COLOURS[status])
+        style.paint(_counted(counts[status], status), COLOURS[status])
         for status in (Status.OK, Status.WARNING, Status.ERROR, Status.CRASHED, Status.SKIPPED)
         if counts[status]
     ]
     yield f"{', '.join(words)} in {report.took_s:.1f} s"
     yield from _wrapped(f"next: {next_command}", style, 0)
+
+
+def _counted(count: int, status: Status) -> str:
+    plural = "s" if count > 1 and status in {Status.WARNING, Status.ERROR} else ""
+    return f"{count} {status.value}{plural}"
 
 
 def environment_style(stream: TextIO, *, verbose: bool) -> Style:

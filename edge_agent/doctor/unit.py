@@ -23,7 +23,7 @@ PLACES = (
 class Unit:
     """``settings`` are those of [Service], each with its values in order."""
 
-    path: str
+    path: Path
     enabled: bool
     settings: dict[str, list[str]]
 
@@ -41,8 +41,8 @@ def service_unit(patient: Patient) -> Unit | None:
     settings: dict[str, list[str]] = {}
     for file in (unit, *_drop_ins(patient)):
         _add(settings, patient.read(file) or "")
-    links = patient.glob(f"/etc/systemd/system/*.wants/{SERVICE}")
-    return Unit(patient.shown(unit), bool(links), settings)
+    links = patient.glob("/etc/systemd/system/*.wants/*")
+    return Unit(unit, SERVICE in {link.name for link in links}, settings)
 
 
 def state_dir(patient: Patient) -> Path:

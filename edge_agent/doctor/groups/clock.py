@@ -15,6 +15,7 @@ LARGE_RTC_OFFSET_S = 60
 OFFSET = re.compile(r"Offset: ([+-]?[\d.]+)(us|ms|s|min|h|d)\b")
 CHRONY_OFFSET = re.compile(r"System time\s*: ([\d.]+) seconds (slow|fast)")
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+TIMESYNCD = "/etc/systemd/timesyncd.conf"
 SYNC_NOW = "`sudo timedatectl set-ntp true`"
 
 
@@ -45,7 +46,7 @@ def synchronised(patient: Patient) -> Finding:
     if said.get("NTP") == "yes":
         return warning(
             "time synchronisation is on, but has reached no server",
-            "name one that this network has: `NTP=` below [Time] in /etc/systemd/timesyncd.conf, "
+            f"set `NTP=SERVER` below [Time] in {patient.path(TIMESYNCD)} to one in this network, "
             "then `sudo systemctl restart systemd-timesyncd`",
         )
     return warning("nothing sets the clock", SYNC_NOW)

@@ -98,7 +98,7 @@ def modes(patient: Patient) -> Iterator[Finding]:
         yield warning(f"others may write {file}", f"`sudo chmod go-w {file}`")
     password = patient.config.mqtt.password_file
     if password is None:
-        yield ok(f"no password; {file} is written by its owner only")
+        yield ok(f"no password; only its owner writes {file.name}")
     elif "$" in str(password):
         yield _credential(patient, password.name)
     else:
@@ -139,14 +139,12 @@ def _credential(patient: Patient, name: str) -> Finding:
 def client_id(patient: Patient) -> Finding:
     """A second gateway with our client id would throw us off the broker, and we it."""
     config = patient.config
-    if config.mqtt.client_id or "id" in config.gateway.model_fields_set:
+    name = config.gateway.id
+    if config.mqtt.client_id or name not in COMMON_HOST_NAMES:
         return ok(config.client_id)
-    host = config.gateway.id
-    if host not in COMMON_HOST_NAMES:
-        return ok(f"{config.client_id}, from the host name")
     return warning(
-        f"{config.client_id}, from the host name {host}, which other gateways have too",
-        f'set `id = "{host}-1"` below [gateway] in {patient.config_file}',
+        f"{config.client_id}: other gateways have the name {name} too",
+        f'set `id = "{name}-1"` below [gateway] in {patient.config_file}',
     )
 
 

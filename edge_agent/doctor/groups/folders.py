@@ -25,20 +25,19 @@ def runtime(patient: Patient) -> Finding:
     if mount is None or mount.kind in IN_RAM or found.fix:
         return found
     return warning(
-        f"{patient.shown(runtime_dir(patient))} is on {mount.device}, not in RAM: "
-        "it is written with every batch",
+        f"{runtime_dir(patient)} is on {mount.device}, not in RAM: it is written with every batch",
         f'set `runtime_dir = "/run/edge-agent"` below [paths] in {patient.config_file}',
     )
 
 
 def _writable(patient: Patient, key: str, folder: Path) -> Finding:
     """By the mode bits when the agent runs as somebody else, else by asking the kernel."""
-    there, name = existing(folder), patient.shown(folder)
+    there, name = existing(folder), folder
     agent = _agent_user(patient)
     if not there.is_dir():
         return error(
-            f"paths.{key}: {patient.shown(there)} is not a folder",
-            f"`sudo mv {patient.shown(there)} {patient.shown(there)}.old`",
+            f"paths.{key}: {there} is not a folder",
+            f"`sudo mv {there} {there}.old`",
         )
     if agent.may(there.stat(), 2 | 1) if agent else os.access(there, os.W_OK | os.X_OK):
         return ok(f"{name} can be written")
@@ -47,7 +46,7 @@ def _writable(patient: Patient, key: str, folder: Path) -> Finding:
         fix = f"set `{key}` below [paths] in {patient.config_file} to a folder of yours"
     else:
         fix = f"`sudo install -d -m 0750 -o {who} -g {who} {name}`"
-    return error(f"paths.{key}: {patient.shown(there)} cannot be written by {who}", fix)
+    return error(f"paths.{key}: {there} cannot be written by {who}", fix)
 
 
 def _agent_user(patient: Patient) -> User | None:

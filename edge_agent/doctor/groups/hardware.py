@@ -48,8 +48,7 @@ def cpu(patient: Patient) -> Finding:
     features = set(info.get("flags", info.get("Features", "")).split())
     if not features:
         return skipped("/proc/cpuinfo names no features")
-    part = ARM_PARTS.get(info.get("CPU part", ""), info.get("CPU part", "processor"))
-    name = info.get("model name", part)
+    name = ARM_PARTS.get(info.get("CPU part", "")) or info.get("model name", "processor")
     if found := [FAST_PATHS[f] for f in FAST_PATHS if f in features]:
         return ok(f"{name}: {', '.join(found)}")
     if "hypervisor" in features:
@@ -152,7 +151,7 @@ def _zones(patient: Patient) -> list[tuple[str, int, int]]:
 def _limit(patient: Patient, zone: Path) -> int:
     """The first trip point at which the kernel, or a Raspberry Pi's firmware, slows down."""
     limits = [PI_LIMIT_MC] if is_raspberry_pi(patient) else []
-    for kind in patient.glob(f"{patient.shown(zone)}/trip_point_*_type"):
+    for kind in sorted(zone.glob("trip_point_*_type")):
         trip = patient.number(kind.with_name(kind.name.replace("_type", "_temp")))
         if patient.read(kind) in {"passive", "hot", "critical"} and trip and trip > 0:
             limits.append(trip)
@@ -175,7 +174,7 @@ def governor(patient: Patient) -> Finding:
     better = next((g for g in ("schedutil", "ondemand", "performance") if g in offered), "ondemand")
     return warning(
         f"{', '.join(sorted(slow))}: the processor stays slow under load",
-        f"`echo {better} | sudo tee {pattern}`",
+        f"`echo {better} | sudo tee {patient.path(pattern)}`",
     )
 
 

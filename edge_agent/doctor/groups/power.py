@@ -95,7 +95,7 @@ def _pi_voltage(patient: Patient) -> Iterator[Finding]:
 def _alarms(patient: Patient) -> Iterator[Finding]:
     """INA3221 current monitors, such as those of a Jetson."""
     for sensor in sensors(patient, "ina3221"):
-        for file in patient.glob(f"{patient.shown(sensor)}/curr*_crit_alarm"):
+        for file in sorted(sensor.glob("curr*_crit_alarm")):
             if patient.number(file):
                 label = file.name.replace("curr", "in").replace("_crit_alarm", "_label")
                 rail = patient.read(sensor / label) or file.name
@@ -116,7 +116,7 @@ def _jetson_events(patient: Patient) -> Iterator[Finding]:
 def _rails(patient: Patient) -> Iterator[str]:
     """Name, volts and watts of each rail of an INA3221."""
     for sensor in sensors(patient, "ina3221"):
-        for label in patient.glob(f"{patient.shown(sensor)}/in*_label"):
+        for label in sorted(sensor.glob("in*_label")):
             channel = label.name.removeprefix("in").removesuffix("_label")
             millivolts = patient.number(sensor / f"in{channel}_input")
             milliamperes = patient.number(sensor / f"curr{channel}_input")
@@ -160,7 +160,7 @@ def gpu(patient: Patient) -> Finding:
     device = next((patient.path(d) for d in GPU_DEVICES if patient.path(d).exists()), None)
     if device is None:
         return skipped("no NVIDIA device; the model runs on the processor")
-    unit, name = service_unit(patient), patient.shown(device)
+    unit, name = service_unit(patient), device
     user = users(patient).get(unit.last("User")) if unit else None
     if user is None or user.may(device.stat(), 4 | 2):
         return ok(f"{name} is there; this bundle runs on the processor")

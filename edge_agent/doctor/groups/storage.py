@@ -22,6 +22,7 @@ FREE_SOME = (
     "see what is large with `sudo du -xhd1 / | sort -h`; "
     "`sudo journalctl --vacuum-size=50M` empties the journal"
 )
+JOURNALD = "/etc/systemd/journald.conf"
 JOURNAL_SHARE, JOURNAL_MOST_BYTES = 0.1, 4 << 30
 """What journald takes when it is told nothing (journald.conf, SystemMaxUse)."""
 LARGE_JOURNAL_BYTES, LARGE_JOURNAL_SHARE = 1 << 30, 0.05
@@ -41,7 +42,7 @@ def space(patient: Patient) -> Iterator[Finding]:
     for folder in places(patient):
         status = patient.space(folder)
         free, total = status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
-        text = f"{patient.shown(folder)}: {size(free)} of {size(total)} free"
+        text = f"{folder}: {size(free)} of {size(total)} free"
         if free < NO_SPACE_BYTES:
             yield error(text, FREE_SOME)
         elif free < LOW_SPACE_BYTES and free < total / 2:
@@ -56,10 +57,10 @@ def inodes(patient: Patient) -> Iterator[Finding]:
     for folder in places(patient):
         status = patient.space(folder)
         if not status.f_files:
-            yield skipped(f"{patient.shown(folder)}: a file system without a limit")
+            yield skipped(f"{folder}: a file system without a limit")
             continue
         share = status.f_favail / status.f_files
-        text = f"{patient.shown(folder)}: {share:.0%} of {status.f_files:,} free"
+        text = f"{folder}: {share:.0%} of {status.f_files:,} free"
         if share < LOW_INODES:
             yield (error if share < NO_INODES else warning)(text, fix)
         else:
@@ -99,12 +100,12 @@ def write(patient: Patient) -> Finding:
     """Small writes with fsync where our state is; removed again."""
     folder = existing(state_dir(patient))
     if not os.access(folder, os.W_OK):
-        return needs_root(f"how fast {patient.shown(folder)} writes")
+        return needs_root(f"how fast {folder} writes")
     try:
         slowest_s = max(_timed_write(folder) for _ in range(WRITES))
     except OSError as failed:
-        return error(f"{patient.shown(folder)} cannot be written: {failed.strerror}", FREE_SOME)
-    text = f"{patient.shown(folder)}: slowest of {WRITES} small writes {slowest_s * 1000:.0f} ms"
+        return error(f"{folder} cannot be written: {failed.strerror}", FREE_SOME)
+    text = f"{folder}: slowest of {WRITES} small writes {slowest_s * 1000:.0f} ms"
     if slowest_s < SLOW_WRITE_S:
         return ok(text)
     return warning(
@@ -137,13 +138,13 @@ def journal(patient: Patient) -> Finding:
         return ok(text)
     return warning(
         text,
-        "set `SystemMaxUse=200M` below [Journal] in /etc/systemd/journald.conf, "
+        f"set `SystemMaxUse=200M` below [Journal] in {patient.path(JOURNALD)}, "
         "then `sudo systemctl restart systemd-journald`",
     )
 
 
 def _journal_cap(patient: Patient) -> str:
-    files = [patient.path("/etc/systemd/journald.conf")]
+    files = [patient.path(JOURNALD)]
     for place in ("/usr/lib", "/run", "/etc"):
         files += patient.glob(f"{place}/systemd/journald.conf.d/*.conf")
     lines = [line.strip() for file in files for line in (patient.read(file) or "").splitlines()]

@@ -1,0 +1,92 @@
+"""Checks of the group model, on real bundles."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edge_agent.doctor.examine import examine
+from edge_agent.doctor.finding import Status
+from edge_agent.doctor.patient import Patient
+from edge_agent.doctor.table import selected
+from edge_agent.settings import default_bundle
+from tests.support.machines import UNIT, again, assert_mended, finding
+from tests.support.tiny_bundle import Breakage, break_bundle, tiny_bundle
+
+ERROR, WARNING, OK, SKIPPED = Status.ERROR, Status.WARNING, Status.OK, Status.SKIPPED
+
+
+def use(patient: Patient, bundle: Path, *lines: str) -> Patient:
+    """The patient with this bundle in its configuration."""
+    text = patient.config_file.read_text()
+    text = text.replace("[model]", "\n".join(["[model]", f'bundle = "{bundle}"', *lines]))
+    patient.config_file.write_text(text)
+    return patient
+
+
+def statuses(patient: Patient) -> dict[str, Status]:
+    report = examine(selected(["model"], []), patient)
+    return {result.check.name: result.status for result in report.results}
+
+
+def test_the_default_bundle_is_well(pi5: Patient) -> None:
+    """Files, model and thresholds."""
+    assert set(statuses(pi5).values()) <= {OK}
+
+
+@pytest.mark.parametrize("how", ["digest", "missing-file", "manifest", "path", "link"])
+def test_a_damaged_bundle(pi5: Patient, tmp_path: Path, how: Breakage) -> None:
+    """Found by its files; nothing that needs them is tried. A new copy mends it."""
+    bundle = break_bundle(tiny_bundle(tmp_path / "tiny"), how)
+    found = statuses(use(pi5, bundle))
+    assert found.pop("files") is ERROR
+    assert set(found.values()) == {SKIPPED}
+    shutil.rmtree(bundle)
+    tiny_bundle(bundle)
+    assert statuses(again(pi5))["files"] is OK
+
+
+def test_a_link_is_replaced_by_the_command(
+    pi5: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the bundle's folder, as printed."""
+    bundle = break_bundle(tiny_bundle(tmp_path / "tiny"), "link")
+    report = examine(selected(["model.files"], []), use(pi5, bundle))
+    (found,) = report.results[0].findings
+    assert "model.onnx is a link" in found.text
+
+
+@pytest.mark.parametrize("how", ["onnx", "tokenizer", "routes", "labels"])
+def test_a_bundle_that_the_runtime_cannot_use(pi5: Patient, tmp_path: Path, how: Breakage) -> None:
+    """The digests are right; loading it shows it."""
+    found = statuses(use(pi5, break_bundle(tiny_bundle(tmp_path / "tiny"), how)))
+    assert (found["files"], found["loads"], found["latency"]) == (OK, ERROR, SKIPPED)
+
+
+def test_more_memory_than_the_service_may_take(pi5: Patient) -> None:
+    """The edit of the unit gives it enough."""
+    unit = pi5.root / UNIT
+    unit.write_text(unit.read_text().replace("MemoryHigh=256M", "MemoryHigh=32M"))
+    assert_mended(pi5, "model.loads", WARNING, "the service may take 32 MiB")
+
+
+def test_loading_names_runtime_and_provider(pi5: Patient) -> None:
+    """What really runs, not what was asked for."""
+    assert "CPUExecutionProvider" in finding(pi5, "model.loads").text
+
+
+def test_a_bundle_without_calibration(pi5: Patient, tmp_path: Path) -> None:
+    """Its confidences say little; a bundle that has it is well."""
+    assert finding(use(pi5, tiny_bundle(tmp_path / "tiny")), "model.thresholds").status is WARNING
+    text = pi5.config_file.read_text().replace(str(tmp_path / "tiny"), str(default_bundle()))
+    pi5.config_file.write_text(text)
+    assert finding(again(pi5), "model.thresholds").status is OK
+
+
+def test_too_slow_for_the_messages_in_hand(pi5: Patient) -> None:
+    """The edit takes fewer messages in hand."""
+    text = pi5.config_file.read_text().replace("[mqtt]", "[mqtt]\nreceive_maximum = 60000")
+    pi5.config_file.write_text(text + "\n[limits]\ndeadline_s = 2\n")
+    assert_mended(pi5, "model.latency", WARNING, "60000 messages in hand")
