@@ -60,10 +60,7 @@ def loads(patient: Patient) -> Finding:
 
 def _rss_bytes() -> int:
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - ours, not root's
-        return int(file.read().split()[1]) * if TYPE_CHECKING:
-    from edge_agent.specialists import EncoderSpecialist
-
-PAGE_BYTES
+        return int(file.read().split()[1]) * PAGE_BYTES
 
 
 def _memory_limit(patient: Patient) -> int | None:
