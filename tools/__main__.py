@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from edge_agent.errors import AgentError
-from tools.commands import check_data, compare, evaluate, pack, train
+from tools.commands import check_data, compare, evaluate, export_gemma3, pack, train
 from tools.errors import ToolError
 
 INSTALL = "pip install -e '.[train]'"
@@ -15,6 +15,7 @@ COMMANDS = {
     "train": (train, "train and pack a bundle"),
     "evaluate": (evaluate, "score a bundle on a labelled file, beside simple baselines"),
     "compare": (compare, "two bundles on one file, with a significance test"),
+    "export-gemma3": (export_gemma3, "a bundle that writes text, out of a Gemma 3"),
     "pack": (pack, "verify a bundle and write it as one archive"),
 }
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import shlex
 import shutil
 import tempfile
 import time
@@ -21,7 +19,7 @@ from edge_agent.bundle import Bundle
 from edge_agent.inference.encode import TextEncoder
 from edge_agent.inference.heads import TagDecoder, decode_route
 from edge_agent.inference.session import Session
-from edge_agent.manifest import MANIFEST, TOKENIZER
+from edge_agent.manifest import TOKENIZER
 from edge_agent.specialists import load_specialist
 from edge_agent.types import Prediction
 from tools.bases.base import Base, fetch_base, open_base
@@ -29,6 +27,7 @@ from tools.bases.trim import drop_layers, spread, trim_vocabulary
 from tools.bundling import pack
 from tools.bundling.calibrate import calibrate, collect
 from tools.bundling.card import model_card
+from tools.bundling.place import refuse_foreign_folder
 from tools.corpora import Corpus, read_corpus
 from tools.data import Vocabulary
 from tools.errors import ToolError
@@ -246,23 +245,6 @@ def refuse_unfit(job: Job) -> None:
         ) from error
     job.out.parent.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=job.out.parent).close()
-
-
-def refuse_foreign_folder(out: Path) -> None:
-    """Training replaces ``out`` whole, so only a bundle or nothing may stand there."""
-    another = f"choose another folder, for instance --out {shlex.quote(f'{out}-bundle')}"
-    if out.is_symlink():
-        raise ToolError(f"{out} is a link; training would replace it", "name the folder itself")
-    if out.exists() and not (out / MANIFEST).is_file():
-        raise ToolError(f"{out} exists and is no bundle; training would replace it", another)
-    if out.exists():
-        own = {MANIFEST, *json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"]}
-        strange = sorted({str(f.relative_to(out)) for f in out.rglob("*") if f.is_file()} - own)
-        if strange:
-            raise ToolError(
-                f"{out} holds {strange[0]}, which is not of its bundle; training would delete it",
-                f"move it away, or {another}",
-            )
 
 
 def _draft(vocabulary: Vocabulary, encoder: Encoder) -> pack.Contents:

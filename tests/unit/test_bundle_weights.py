@@ -40,14 +40,14 @@ def test_weights_are_verified_and_not_kept(folder: Path) -> None:
 def test_other_weights_are_refused(folder: Path, found: bytes) -> None:
     """Whether changed, cut short or longer."""
     (folder / "weights.bin").write_bytes(found)
-    with pytest.raises(BundleError, match="weights.bin is damaged"):
+    with pytest.raises(BundleError, match="is damaged"):
         load_bundle(folder)
 
 
 def test_weights_that_are_a_link_are_refused(folder: Path) -> None:
     (folder / "weights.bin").rename(folder / "elsewhere")
     (folder / "weights.bin").symlink_to(folder / "elsewhere")
-    with pytest.raises(BundleError, match="weights.bin is a link"):
+    with pytest.raises(BundleError, match="is a link"):
         load_bundle(folder)
 
 

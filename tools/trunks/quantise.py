@@ -6,6 +6,8 @@ quantisation, gradients passed straight through) and packing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,6 @@ BLOCK = 32
 CENTRE = 8
 SHRINK = (1.0, 0.94, 0.88, 0.82)
 ROWS_AT_ONCE = 8192
-"""What large tables are worked through in, to keep memory small."""
 BFLOAT16_STEP = 2**-8
 SMALLEST_HALF = 2**-24
 
@@ -41,20 +42,17 @@ def choose_scales(weight: Tensor) -> Tensor:
 
 def half_scales(weight: Tensor) -> Tensor:
     """Scales for ``weight`` [N, K] that float16 holds exactly: [N, K / 32] float32."""
-    parts = [choose_scales(rows).half() for rows in weight.split(ROWS_AT_ONCE)]
-    scales = torch.cat(parts).float()
+    scales = _by_rows(choose_scales, weight).half().float()
     return torch.where(scales == 0, SMALLEST_HALF, scales)
 
 
-def share_on_grid(weight: Tensor, scales: Tensor) -> float:
-    """Share of the blocks of ``weight`` [N, K] that were such blocks already.
+def blocks_on_grid(weight: Tensor, scales: Tensor) -> int:
+    """How many blocks of ``weight`` [N, K] have just the values that they get under ``scales``.
 
     A checkpoint of quantisation-aware training has values ``(q - 8) * scale``, which storing them
     in bfloat16 may have rounded.
     """
-    parts = zip(weight.split(ROWS_AT_ONCE), scales.split(ROWS_AT_ONCE), strict=True)
-    same = sum(int(_on_grid(*part).sum()) for part in parts)
-    return same / scales.numel()
+    return int(_by_rows(_on_grid, weight, scales).sum())
 
 
 def _on_grid(weight: Tensor, scales: Tensor) -> Tensor:
@@ -74,10 +72,20 @@ def dequantised(weight: Tensor, scales: Tensor) -> Tensor:
 
 
 def packed(weight: Tensor, scales: Tensor) -> Tensor:
-    """Two values a byte, the low nibble first: uint8 [..., K / 32, 16]."""
+    """Two values a byte, the low nibble first: uint8 [N, K / 32, 16]."""
+    return _by_rows(_packed, weight, scales)
+
+
+def _packed(weight: Tensor, scales: Tensor) -> Tensor:
     values = (as_blocks(weight.detach().float()) / scales.unsqueeze(-1)).round()
     nibbles = (values + CENTRE).clamp(0, 2 * CENTRE - 1).to(torch.uint8)
     return nibbles[..., 0::2] | (nibbles[..., 1::2] << BITS)
+
+
+def _by_rows(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """``function`` of large tables, a few rows at a time, since it makes copies of them."""
+    parts = zip(*(tensor.split(ROWS_AT_ONCE) for tensor in tensors), strict=True)
+    return torch.cat([function(*part) for part in parts])
 
 
 class StraightThrough(torch.autograd.Function):

@@ -1,0 +1,27 @@
+"""The folder that a bundle is written into. It is replaced whole, so nothing else may be lost."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from edge_agent.manifest import MANIFEST
+from tools.errors import ToolError
+
+
+def refuse_foreign_folder(out: Path) -> None:
+    """What makes a bundle replaces ``out`` whole: only a bundle or nothing may stand there."""
+    another = f"choose another folder, for instance --out {shlex.quote(f'{out}-bundle')}"
+    if out.is_symlink():
+        raise ToolError(f"{out} is a link, and would be replaced", "name the folder itself")
+    if out.exists() and not (out / MANIFEST).is_file():
+        raise ToolError(f"{out} exists and is no bundle; it would be replaced", another)
+    if out.exists():
+        own = {MANIFEST, *json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"]}
+        strange = sorted({str(f.relative_to(out)) for f in out.rglob("*") if f.is_file()} - own)
+        if strange:
+            raise ToolError(
+                f"{out} holds {strange[0]}, which is not of its bundle and would be deleted",
+                f"move it away, or {another}",
+            )

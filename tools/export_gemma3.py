@@ -1,0 +1,153 @@
+"""From a Gemma 3 folder to a generator bundle: the one function behind ``export-gemma3``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_agent.bundle import Bundle, load_bundle
+from edge_agent.manifest import (
+    MANIFEST,
+    NEEDED,
+    TOKENIZER,
+    WEIGHTS,
+    FileEntry,
+    GeneratorShape,
+    Manifest,
+)
+from tools.bases.base import Base, open_base, read_tokenizer
+from tools.bases.digests import sha256_of
+from tools.bases.pieces import SAFETY_PIECES
+from tools.bases.stops import stop_names
+from tools.bases.trim import trim_vocabulary
+from tools.bundling.pack import CARD, plain_tokenizer
+from tools.bundling.place import refuse_foreign_folder
+from tools.errors import ToolError
+from tools.export.generator import build_generator
+from tools.export.weight_file import write_graphs
+from tools.trunks.gemma3_generator import Gemma3Generator, load_generator
+from tools.trunks.quantise import BITS, BLOCK, blocks_on_grid
+
+KIND = "generator"
+TURNS = "<start_of_turn>user\n<end_of_turn>\n<start_of_turn>model\n"
+"""What prompts of this family are made of, so that trimming keeps the pieces."""
+
+CONTENT = """\
+# {name} {version}
+
+A Gemma 3 that writes text, as INT4 graphs for onnxruntime. It runs on a CPU and sends nothing
+anywhere.
+
+- Base: {base[name]} ({base[licence]}), sha256 `{base[sha256]}`.{changes}
+- Weights: 4 bits in blocks of {block}, scales in float16; {share:.1%} of the blocks were such
+  blocks in the base already.
+- Context: {context} tokens, prompt and output together; {vocabulary} tokens in the vocabulary.
+
+What it writes can be wrong. It is no safety function: do not let an alarm depend on it alone.
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to export. With ``texts`` the vocabulary is cut to what they and common words need."""
+
+    folder: Path
+    out: Path
+    name: str
+    version: str = "1.0.0"
+    context: int = 1024
+    texts: tuple[str, ...] = ()
+    common_pieces: int = SAFETY_PIECES
+
+
+def run(job: Job) -> Bundle:
+    """Reads, quantises, writes, and loads back as the agent does. Raises ToolError."""
+    refuse_foreign_folder(job.out)
+    whole = open_base(job.folder)
+    stops = stop_names(job.folder, read_tokenizer(whole.tokenizer))
+    with tempfile.TemporaryDirectory() as scratch:
+        base = whole
+        if job.texts:
+            texts = [*job.texts, TURNS, *stops]
+            base = trim_vocabulary(whole, texts, Path(scratch) / "base", job.common_pieces)
+        model = load_generator(base, job.context)
+        model.set_quantise()
+        _refuse_no_numbers(base, model)
+        return _publish(job, base, model, stops)
+
+
+def _refuse_no_numbers(base: Base, model: Gemma3Generator) -> None:
+    if not all(bool(module.scales.isfinite().all()) for module in model.quantised()):
+        raise ToolError(
+            f"{base.path}: the weights hold values that are infinite, or no numbers",
+            "copy the weights again from where they came",
+        )
+
+
+def _publish(job: Job, base: Base, model: Gemma3Generator, stops: Sequence[str]) -> Bundle:
+    """Writes beside ``out``, and only then takes its place."""
+    job.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{job.out.name}-", dir=job.out.parent) as scratch:
+        fresh = Path(scratch) / "bundle"
+        fresh.mkdir()
+        facts = _facts(job, base, model, stops)
+        write_graphs(build_generator(model), fresh, WEIGHTS)
+        (fresh / TOKENIZER).write_text(plain_tokenizer(base.tokenizer), encoding="utf-8")
+        (fresh / CARD).write_text(_card(facts), encoding="utf-8")
+        _write_manifest(facts, fresh)
+        load_bundle(fresh)
+        shutil.rmtree(job.out, ignore_errors=True)
+        fresh.rename(job.out)
+    return load_bundle(job.out)
+
+
+def _facts(job: Job, base: Base, model: Gemma3Generator, stops: Sequence[str]) -> dict[str, Any]:
+    """The manifest without its files."""
+    shape, tokenizer = model.shape, read_tokenizer(base.tokenizer)
+    origin = base.provenance()
+    sizes = GeneratorShape(
+        layers=shape.layers, key_heads=shape.key_heads, head_size=shape.head_size,
+        hidden=shape.hidden, vocabulary=shape.vocabulary,
+        stop_tokens=tuple(sorted(tokenizer.token_to_id(name) for name in stops)),
+    )  # fmt: skip
+    quantisation = {
+        "bits": BITS, "block": BLOCK, "symmetric": True, "accuracy_level": 4, "scales": "float16",
+        "of": ["word embedding", "attention projections", "feed-forward", "head"],
+        "share_on_grid": on_grid(model),
+    }  # fmt: skip
+    return {"format": 1, "name": job.name, "version": job.version, "kind": KIND,
+            "max_tokens": job.context, "generator": sizes, "quantisation": quantisation,
+            "licence": origin["licence"], "provenance": {"base": origin}}  # fmt: skip
+
+
+def on_grid(model: Gemma3Generator) -> float:
+    """Share of the INT4 blocks that were such blocks in the checkpoint already."""
+    modules = model.quantised()
+    kept = sum(blocks_on_grid(module.weight, module.scales) for module in modules)
+    return kept / sum(module.scales.numel() for module in modules)
+
+
+def _card(facts: dict[str, Any]) -> str:
+    origin = facts["provenance"]["base"]
+    changes = "".join(f" {change.capitalize()}." for change in origin.get("changes", []))
+    return CONTENT.format(
+        name=facts["name"], version=facts["version"], base=origin, changes=changes, block=BLOCK,
+        share=facts["quantisation"]["share_on_grid"], context=facts["max_tokens"],
+        vocabulary=facts["generator"].vocabulary,
+    )  # fmt: skip
+
+
+def _write_manifest(facts: dict[str, Any], folder: Path) -> None:
+    """``bundle.json`` over every file of the folder."""
+    files = {
+        name: FileEntry(sha256=sha256_of(folder / name), size_bytes=(folder / name).stat().st_size)
+        for name in sorted({*NEEDED[KIND], CARD})
+    }
+    plain = Manifest(**facts, files=files).model_dump(mode="json", exclude_defaults=True)
+    text = json.dumps(plain, indent=1, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
