@@ -117,7 +117,7 @@ def _unit(patient: Patient) -> str:
     ]
     if not files:
         raise NotToBeHad("edge-agent is not installed as a service here")
-    return "".join(f"# {patient.shown(file)}\n{patient.read(file)}\n\n" for file in files)
+    return "".join(f"# {file}\n{patient.read(file)}\n\n" for file in files)
 
 
 def _journal(patient: Patient) -> str:
