@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 EXTRAS := demo,test
 PATHS := edge_agent tools tests
 
-.PHONY: help setup demo test test-pythons system-packages lint types docs docs-write bench soak train clean
+.PHONY: wheel deb help setup demo test test-pythons system-packages lint types docs docs-write bench soak train clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | column -t -s '|'
@@ -52,6 +52,12 @@ docs: setup ## Compare the generated parts of the documents with the program
 
 docs-write: setup ## Renew the generated parts of the documents
 	@$(BIN)/python -m tools.docs
+
+wheel: setup ## Build the wheel, default bundle included, into dist/
+	@$(BIN)/python -m tools.debian wheel $(ARGS)
+
+deb: setup ## Build Debian packages into dist/ (ARGS="--python 3.11 3.13 --architecture arm64")
+	@$(BIN)/python -m tools.debian deb $(ARGS)
 
 bench: setup system-packages ## Measure throughput, latency, memory, start and idle; renew docs/benchmarks.md
 	@$(BIN)/python -m tools.bench $(ARGS)

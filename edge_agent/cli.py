@@ -7,6 +7,7 @@ import os
 import sys
 
 from edge_agent.commands import (
+    allow_broker,
     check_config,
     demo,
     doctor,
@@ -21,6 +22,7 @@ from edge_agent.errors import EXIT_SETUP, AgentError
 COMMANDS = {
     "run": serve,
     "check-config": check_config,
+    "allow-broker": allow_broker,
     "doctor": doctor,
     "support-bundle": support_bundle,
     "demo": demo,

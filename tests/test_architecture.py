@@ -16,7 +16,7 @@ MAX_LINES = 300
 
 LAYERS = (
     {"errors", "types"},
-    {"exposition", "histogram", "host", "certificates", "crashes"}
+    {"egress", "exposition", "histogram", "host", "certificates", "crashes"}
     | {"log", "state", "systemd", "topics", "values"},
     {"answers", "config", "manifest", "signing", "surroundings"},
     {"bundle"},

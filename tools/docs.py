@@ -37,7 +37,7 @@ BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.D
 UNCOMPARED = re.compile(r'"confidence": ?[\d.]+|"alternatives": ?\[.*?\]', re.DOTALL)
 TEXT = "pump P-101 is leaking since 06:40"
 TOPIC = "site/a/operator/line2"
-COMMANDS = ("run", "check-config", "doctor", "demo", "infer", "schema", "version")
+COMMANDS = ("run", "check-config", "allow-broker", "doctor", "demo", "infer", "schema", "version")
 RECEIVED_AT_S = 1768464000.25
 
 

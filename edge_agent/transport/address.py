@@ -43,6 +43,11 @@ class BrokerAddress:
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the host is named as this machine, which the service reaches without more."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
 
 def broker_address(config: Config) -> BrokerAddress:
     """How the configuration reaches the broker; without a last will."""
@@ -99,10 +104,13 @@ def tls_context(address: BrokerAddress) -> ssl.SSLContext:
 def unreachable(address: BrokerAddress, reason: str) -> BrokerUnavailable:
     """No connection, for this reason."""
     tls = "its TLS and client certificate settings" if address.tls else "whether it wants TLS"
+    let_out = (
+        "" if address.is_local else ", that `sudo edge-agent allow-broker` let the service out"
+    )
     return BrokerUnavailable(
         f"broker {address}: {reason}",
-        f"check that the broker runs, that `nc -vz {address.host} {address.port}` reaches it, "
-        f"and {tls}",
+        f"check that the broker runs, that `nc -vz {address.host} {address.port}` reaches it"
+        f"{let_out}, and {tls}",
     )
 
 
