@@ -118,6 +118,31 @@ class Model(Section):
     threads: int | None = Field(None, ge=1, le=64)
 
 
+class Specialist(Section):
+    """A bundle that writes: work orders, summaries. Its name is the table's."""
+
+    bundle: Path
+
+
+class Stage(Section):
+    """What becomes of the messages of one route: a second specialist writes about each."""
+
+    specialist: Name
+
+
+class Generate(Section):
+    """How specialists that write share the processor with the messages that wait.
+
+    One text is written at a time, ``slice_ms`` of it between two batches. A message whose text is
+    not written after ``max_wait_ms`` goes out without; of more than ``max_waiting_messages`` the
+    newest go out without at once.
+    """
+
+    slice_ms: int = Field(50, ge=1, le=1000)
+    max_wait_ms: int = Field(10_000, ge=1, le=600_000)
+    max_waiting_messages: int = Field(64, ge=1, le=10_000)
+
+
 class Batch(Section):
     """A batch closes at this many messages, at this many characters, or after this wait."""
 
@@ -190,6 +215,9 @@ class Config(BaseSettings):
     mqtt: Mqtt = Field(default_factory=Mqtt)
     source: tuple[Source, ...] = Field(min_length=1)
     model: Model = Field(default_factory=Model)
+    specialists: dict[Name, Specialist] = Field(default_factory=dict)
+    routes: dict[str, Stage] = Field(default_factory=dict)
+    generate: Generate = Field(default_factory=Generate)
     batch: Batch = Field(default_factory=Batch)
     output: Output = Field(default_factory=Output)
     limits: Limits = Field(default_factory=Limits)
@@ -235,6 +263,16 @@ class Config(BaseSettings):
         """What we subscribe to. None within another: brokers deliver once for each that fits."""
         names = dict.fromkeys([*(s.filter for s in self.source), self.request_filter])
         return tuple(n for n in names if not any(covers(o, n) for o in names if o != n))
+
+    @model_validator(mode="after")
+    def _known_specialists(self) -> Config:
+        for route, stage in self.routes.items():
+            if stage.specialist not in self.specialists:
+                raise ValueError(
+                    f"routes.{route}.specialist: no table [specialists.{stage.specialist}]; "
+                    f"known: {', '.join(sorted(self.specialists)) or 'none'}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _no_loop(self) -> Config:

@@ -147,6 +147,8 @@ def _anchored(config: Config, folder: Path) -> Config:
         if isinstance(value, BaseModel):
             changed = {name: anchor(getattr(value, name)) for name in type(value).model_fields}
             return value.model_copy(update=changed)
+        if isinstance(value, dict):
+            return {name: anchor(item) for name, item in value.items()}
         return value
 
     anchored: Config = anchor(config)

@@ -31,7 +31,7 @@ def commented_settings() -> list[tuple[str, str, str]]:
     """(table, key, value) of every setting the sample shows commented out."""
     table, found = "", []
     for line in SAMPLE.read_text().splitlines():
-        if header := re.match(r"(?:# )?\[+([a-z._]+)\]+", line):
+        if header := re.match(r"(?:# )?\[+([a-z._-]+)\]+", line):
             table = header.group(1)
         elif setting := re.match(r"# ([a-z_]+) = (\".*?\"|[^ #]+)", line):
             found.append((table, *setting.groups()))
@@ -42,6 +42,8 @@ NO_ONE_VALUE = {
     ("mqtt", "username"),
     ("mqtt", "password_file"),
     ("source", "field"),
+    ("specialists.work-order", "bundle"),
+    ("routes.maintenance", "specialist"),
     ("source", "template"),
     ("metrics", "port"),
     ("model", "public_key_file"),
@@ -82,8 +84,12 @@ def test_the_sample_shows_every_setting() -> None:
         shown |= {(table, key) for key in (section[0] if isinstance(section, list) else section)}
     shown.add(("mqtt", "tls"))
     schema = Config.model_json_schema()["$defs"]
-    tables = {**{name.lower(): name for name in schema}, "mqtt.tls": "Tls"}
-    del tables["tls"]
+    tables = {name.lower(): name for name in schema}
+    tables |= {
+        "mqtt.tls": tables.pop("tls"),
+        "specialists.work-order": tables.pop("specialist"),
+        "routes.maintenance": tables.pop("stage"),
+    }
     assert shown == {
         (table, key) for table, name in tables.items() for key in schema[name]["properties"]
     }
