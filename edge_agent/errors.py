@@ -10,7 +10,7 @@
     ├─ RejectedMessage   the message is at fault: dead letter, then ack
     │  ├─ UndecodableMessage  OversizedMessage  ExpiredMessage
     │  ├─ PoisonMessage  InferenceFailed
-    │  └─ UnknownOperation  ReplyTopicRefused
+    │  └─ UnknownOperation  UnknownSpecialist  ReplyTopicRefused
     └─ Unavailable       the world is at fault: wait with jitter, retry
        └─ BrokerUnavailable
 
@@ -99,6 +99,13 @@ class UnknownOperation(RejectedMessage):
     """A request for something this agent does not do."""
 
     code = "unknown-operation"
+    stage = "request"
+
+
+class UnknownSpecialist(RejectedMessage):
+    """A ``generate`` request for a specialist that is not configured, or for none of several."""
+
+    code = "unknown-specialist"
     stage = "request"
 
 

@@ -16,7 +16,7 @@ def messages_of(
     if delivery.retain and not (source and source.retained):
         return "ignored_retained"
     if matches(config.request_filter, delivery.topic):
-        return [parse_request(delivery, config.reply_prefix, config.limits, identity)]
+        return [parse_request(delivery, config, identity)]
     if source is None:
         return "ignored_unknown_topic"
     return parse_event(delivery, source, config.limits, identity)

@@ -125,6 +125,7 @@ class Operation(str, Enum):
     EVENT = "event"
     CLASSIFY = "classify"
     EXTRACT = "extract"
+    GENERATE = "generate"
     HEALTH = "health"
 
 
@@ -139,7 +140,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Message:
-    """One parsed text to work on. ``index`` counts the messages of one payload from 0."""
+    """One parsed text to work on. ``index`` counts the messages of one payload from 0.
+
+    ``specialist`` is who is to write about it, by a ``generate`` request.
+    """
 
     id: str
     text: str
@@ -147,6 +151,7 @@ class Message:
     operation: Operation = Operation.EVENT
     index: int = 0
     reply: Reply | None = None
+    specialist: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edge_agent.config import Limits, Source
+from edge_agent.config import Config, Limits, Source
 from edge_agent.errors import (
     OversizedMessage,
     RejectedMessage,
     ReplyTopicRefused,
     UndecodableMessage,
     UnknownOperation,
+    UnknownSpecialist,
 )
 from edge_agent.topics import is_topic
 from edge_agent.types import Delivery, Message, Operation, Reply
@@ -70,10 +71,9 @@ def parse_event(
     return parts
 
 
-def parse_request(
-    delivery: Delivery, reply_prefix: str, limits: Limits, identity: Identity
-) -> Message | Rejection:
+def parse_request(delivery: Delivery, config: Config, identity: Identity) -> Message | Rejection:
     """A request; ``id`` and ``reply_to`` inside the payload serve where MQTT 5 is not to be had."""
+    reply_prefix, limits = config.reply_prefix, config.limits
     name = identity.of(delivery)
     reply = Reply(delivery.response_topic, delivery.correlation_data)
     try:
@@ -84,6 +84,7 @@ def parse_request(
         reply = replace(reply, request_id=_request_id(body))
         operation = _operation(delivery.topic)
         text = without_surrogates(_string(body, "text") or "")
+        specialist = _specialist(body, config) if operation is Operation.GENERATE else None
         if operation is not Operation.HEALTH and not text.strip():
             raise UndecodableMessage(
                 "the request has no text", 'send the text itself, or JSON {"text": "…"}'
@@ -93,7 +94,7 @@ def parse_request(
     except RejectedMessage as error:
         allowed = _allowed(reply.topic, reply_prefix)
         return Rejection(delivery, error, name, reply=reply if allowed else None)
-    return Message(name, text, delivery, operation, reply=reply)
+    return Message(name, text, delivery, operation, reply=reply, specialist=specialist)
 
 
 def _texts(delivery: Delivery, source: Source, limits: Limits) -> list[str | RejectedMessage]:
@@ -226,6 +227,19 @@ def _operation(topic: str) -> Operation:
             f"no operation {name[:64]!r}", f"use one of {', '.join(sorted(REQUESTS))}"
         )
     return REQUESTS[name]
+
+
+def _specialist(body: dict[str, Any], config: Config) -> str:
+    """Who is to write: the one named, or the only one."""
+    name, known = _string(body, "specialist"), sorted(config.specialists)
+    if name is None and len(known) == 1:
+        return known[0]
+    if name not in config.specialists:
+        said = f"no specialist {name[:64]!r}" if name else "the request names no specialist"
+        one_of = f"'specialist' in the request: one of {', '.join(known)}"
+        fix = one_of if known else "a table [specialists.NAME] with its bundle"
+        raise UnknownSpecialist(said, f"set {fix}")
+    return name
 
 
 def _check_reply_topic(topic: str | None, prefix: str) -> None:

@@ -61,14 +61,51 @@ class LatencyData(TypedDict):
     model: float
 
 
+class ExtractData(TypedDict):
+    """Where a string of ``value`` stands in the message; ``path`` is a JSON Pointer into it."""
+
+    path: str
+    start: int
+    end: int
+
+
+class OutputData(TypedDict):
+    """What a specialist wrote. ``reason`` is there when it is not ``complete``.
+
+    ``value`` obeys the schema of the specialist's bundle and is there only when complete. Free text
+    is in ``text``, also when a limit cut it.
+    """
+
+    complete: bool
+    reason: NotRequired[str]
+    value: NotRequired[Any]
+    text: NotRequired[str]
+    extracts: list[ExtractData]
+    input_truncated: bool
+    tokens: int
+    model_ms: float
+    model: ModelData
+
+
 class ResultData(TypedDict):
-    """What is said of one text; also a line of ``edge-agent infer``."""
+    """What is said of one text; also a line of ``edge-agent infer``.
+
+    ``output`` is there where the route has a specialist that writes.
+    """
 
     text: NotRequired[str]
     route: RouteData | None
     entities: list[EntityData]
     truncated: bool
     model: ModelData
+    output: NotRequired[OutputData]
+
+
+class WrittenData(TypedDict):
+    """The result of a ``generate`` request, and what ``edge-agent infer`` says of a text then."""
+
+    text: str
+    output: OutputData
 
 
 class EventData(ResultData):
@@ -106,9 +143,13 @@ class DeadLetter(TypedDict):
 
 
 class Request(TypedDict):
-    """A request's payload in JSON; plain text is the same as ``text`` alone."""
+    """A request's payload in JSON; plain text is the same as ``text`` alone.
+
+    ``specialist`` says who is to write, where several can.
+    """
 
     text: NotRequired[str]
+    specialist: NotRequired[str]
     id: NotRequired[str | int]
     reply_to: NotRequired[str]
 
@@ -221,6 +262,7 @@ DOCUMENTS: dict[str, Any] = {
     "state": State,
     "health": Health,
     "result": ResultData,
+    "written": WrittenData,
 }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.config import Limits
+from edge_agent.config import Config, Gateway, Specialist
 from edge_agent.types import Message, Operation, Reply
 from edge_agent.wire.inbound import Identity, Rejection, parse_request
 from tests.unit.samples import delivery
@@ -18,11 +19,24 @@ PREFIX = "edge/t/reply"
 HERE = f"{PREFIX}/me"
 
 
-def ask(payload: Any, operation: str = "classify", **changes: Any) -> Message | Rejection:
+def configured(*specialists: str) -> Config:
+    """An agent with these specialists that write."""
+    return Config.model_construct(
+        gateway=Gateway(id="t"),
+        specialists={name: Specialist(bundle=Path(name)) for name in specialists},
+    )
+
+
+PLAIN = configured()
+
+
+def ask(
+    payload: Any, operation: str = "classify", config: Config = PLAIN, **changes: Any
+) -> Message | Rejection:
     """A request; objects are sent as JSON."""
     raw = payload if isinstance(payload, (str, bytes)) else json.dumps(payload)
     one = delivery(raw, topic=f"edge/t/request/{operation}", **changes)
-    return parse_request(one, PREFIX, Limits(), Identity("s"))
+    return parse_request(one, config, Identity("s"))
 
 
 def refused(payload: Any, operation: str = "classify", **changes: Any) -> Rejection:
@@ -123,10 +137,47 @@ def test_a_bad_request_is_answered_where_the_asker_can_be_reached(payload: Any, 
 
 def test_an_unknown_operation_names_the_known_ones() -> None:
     """The request's id goes back with it."""
-    rejected = refused({"text": "x", "id": "q"}, "generate", response_topic=HERE)
+    rejected = refused({"text": "x", "id": "q"}, "translate", response_topic=HERE)
     assert rejected.error.code == "unknown-operation"
-    assert rejected.error.fix == "use one of classify, extract, health"
+    assert rejected.error.fix == "use one of classify, extract, generate, health"
     assert rejected.reply == Reply(HERE, None, "q")
+
+
+@pytest.mark.parametrize(
+    ("specialists", "named", "found"),
+    [
+        (["work-order"], None, "work-order"),
+        (["work-order"], "work-order", "work-order"),
+        (["summary", "work-order"], "summary", "summary"),
+    ],
+)
+def test_who_is_to_write(specialists: list[str], named: str | None, found: str) -> None:
+    """The one that is named; the only one need not be."""
+    body = {"text": "x"} | ({"specialist": named} if named else {})
+    config = configured(*specialists)
+    message = ask(body, "generate", config, response_topic=HERE)
+    assert isinstance(message, Message)
+    assert (message.operation, message.specialist) == (Operation.GENERATE, found)
+
+
+@pytest.mark.parametrize(
+    ("specialists", "named", "code", "fix"),
+    [
+        ([], None, "unknown-specialist", "set a table [specialists.NAME] with its bundle"),
+        ([], "poet", "unknown-specialist", "set a table [specialists.NAME] with its bundle"),
+        (["a", "b"], None, "unknown-specialist", "one of a, b"),
+        (["a"], "poet", "unknown-specialist", "one of a"),
+        (["a"], "", "unknown-specialist", "one of a"),
+        (["a"], 3, "undecodable", "as a string"),
+    ],
+)
+def test_nobody_to_write(specialists: list[str], named: Any, code: str, fix: str) -> None:
+    """Those there are, are named."""
+    body = {"text": "x"} | ({} if named is None else {"specialist": named})
+    rejected = ask(body, "generate", configured(*specialists), response_topic=HERE)
+    assert isinstance(rejected, Rejection)
+    assert rejected.error.code == code
+    assert fix in rejected.error.fix
 
 
 def test_event_is_no_operation_to_ask_for() -> None:
