@@ -122,14 +122,23 @@ def settings() -> str:
     schema = Config.model_json_schema()
     parts = []
     for name, field in schema["properties"].items():
-        many = field.get("type") == "array"
-        section = resolved(field["items"] if many else field, schema)
-        header = f"[[{name}]]" if many else f"[{name}]"
+        header, one = one_of_many(name, field)
+        section = resolved(one, schema)
         rows = [row(key, value, section, schema) for key, value in section["properties"].items()]
         said = "\n\n".join(section.get("description", "").replace("``", "`").split("\n\n"))
         table = ["| key | value | default |", "|---|---|---|", *rows]
         parts.append(f"### `{header}`\n\n{said}\n\n" + "\n".join(table) + "\n")
     return "\n".join(parts)
+
+
+def one_of_many(name: str, field: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The header of a section, and its shape where there may be several of it."""
+    named = [field.get("additionalProperties"), *field.get("patternProperties", {}).values()]
+    if field.get("type") == "array":
+        return f"[[{name}]]", field["items"]
+    if found := next((shape for shape in named if isinstance(shape, dict)), None):
+        return f"[{name}.NAME]", found
+    return f"[{name}]", field
 
 
 def resolved(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
