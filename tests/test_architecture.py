@@ -24,7 +24,7 @@ LAYERS = (
     {"batching", "outbox", "transport", "wire"},
     {"exporter", "health", "inference", "intake", "session"},
     {"generator", "specialists"},
-    {"runner"},
+    {"generating", "runner"},
     {"results"},
     {"agent"},
     {"assembly"},
