@@ -12,10 +12,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from pydantic import ValidationError
 
@@ -34,15 +32,22 @@ Stamp = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Claim:
-    """A bundle's manifest, believed but for its files. ``path`` follows no link any more.
+    """A bundle's manifest, believed but for its files. ``path`` is no link.
 
-    ``signed_by`` is the id of the public key that its signature was checked with.
+    ``raw`` and ``signature`` are the bytes of ``bundle.json`` and ``bundle.json.sig``;
+    ``signed_by`` is the id of the key that the signature was checked with, None if none was asked.
     """
 
     path: Path
     manifest: Manifest
-    digest: str
+    raw: bytes
+    signature: bytes | None
     signed_by: str | None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, which holds that of each file: the bundle's identity."""
+        return hashlib.sha256(self.raw).hexdigest()
 
     @property
     def card(self) -> ModelCard:
@@ -74,7 +79,7 @@ def load_bundle(path: Path, keys: PublicKeys | None = None) -> Bundle:
     claim = read_claim(path, keys)
     contents = {name: _verified(claim, name) for name in claim.manifest.files if name != WEIGHTS}
     stamp = _verified_stamp(claim, WEIGHTS) if WEIGHTS in claim.manifest.files else None
-    return Bundle(claim.path, claim.manifest, claim.digest, claim.signed_by, contents, stamp)
+    return Bundle(**vars(claim), contents=contents, weights_stamp=stamp)
 
 
 def read_claim(path: Path, keys: PublicKeys | None = None) -> Claim:
@@ -90,25 +95,26 @@ def read_claim(path: Path, keys: PublicKeys | None = None) -> Claim:
         )
     path = path.resolve()
     raw = _read(path, MANIFEST, MAX_MANIFEST_BYTES)
-    signed_by = _signer(path, raw, keys) if keys else None
-    return Claim(path, _parse_manifest(path, raw), hashlib.sha256(raw).hexdigest(), signed_by)
+    signature = _read_signature(path)
+    signed_by = _signer(path, raw, signature, keys) if keys else None
+    return Claim(path, _parse_manifest(path, raw), raw, signature, signed_by)
 
 
-def verified_files(claim: Claim) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of one file after the other. Raises BundleError at the first bad one."""
+def verify_bundle(path: Path, keys: PublicKeys | None = None) -> Claim:
+    """Like load_bundle, but keeps nothing: it may be larger than the memory. Raises BundleError."""
+    claim = read_claim(path, keys)
     for name in claim.manifest.files:
-        yield name, _verified(claim, name)
+        _verified_stamp(claim, name)
+    return claim
 
 
-def read_signature(path: Path) -> bytes | None:
-    """The text of the bundle's signature, unchecked; None when it has none."""
-    if not (path / SIGNATURE).exists() and not (path / SIGNATURE).is_symlink():
+def _read_signature(path: Path) -> bytes | None:
+    if not os.path.lexists(path / SIGNATURE):
         return None
     return _read(path, SIGNATURE, MAX_SIGNATURE_BYTES)
 
 
-def _signer(path: Path, raw: bytes, keys: PublicKeys) -> str:
-    signature = read_signature(path)
+def _signer(path: Path, raw: bytes, signature: bytes | None, keys: PublicKeys) -> str:
     if signature is None:
         raise BundleError(
             f"bundle {path}: not signed ({SIGNATURE} is missing), and {keys.file} asks for it",
@@ -157,7 +163,7 @@ def _verified_stamp(claim: Claim, name: str) -> Stamp:
     """The stamp of a file whose digest is right, found out a part at a time."""
     found, size_bytes = hashlib.sha256(), 0
     limit_bytes = claim.manifest.files[name].size_bytes
-    with _opened(claim.path, name) as file:
+    with plain_file(claim.path, name).open("rb") as file:
         stamp = _stamp(os.fstat(file.fileno()))
         while size_bytes <= limit_bytes and (part := file.read(PART_BYTES)):
             found.update(part)
@@ -183,12 +189,12 @@ def _compare(claim: Claim, name: str, digest: str, size_bytes: int) -> None:
 
 def _read(path: Path, name: str, limit_bytes: int) -> bytes:
     """At most ``limit_bytes + 1`` bytes of a plain file inside the bundle."""
-    with _opened(path, name) as file:
+    with plain_file(path, name).open("rb") as file:
         return file.read(limit_bytes + 1)
 
 
-def _opened(path: Path, name: str) -> BinaryIO:
-    """A plain file inside the bundle, to be read."""
+def plain_file(path: Path, name: str) -> Path:
+    """A file of the bundle, if it lies inside and is no link or device. Raises BundleError."""
     parts = PurePosixPath(name).parts
     if (
         set("\\\0") & set(name)
@@ -209,7 +215,7 @@ def _opened(path: Path, name: str) -> BinaryIO:
             f"bundle {path}: {name} is not a plain file",
             f"copy {name} again from where the bundle came",
         )
-    return current.open("rb")
+    return current
 
 
 def _refuse_links(path: Path, current: Path, name: str) -> None:

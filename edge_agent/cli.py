@@ -8,6 +8,7 @@ import sys
 
 from edge_agent.commands import (
     allow_broker,
+    bundle,
     check_config,
     demo,
     doctor,
@@ -23,6 +24,7 @@ COMMANDS = {
     "run": serve,
     "check-config": check_config,
     "allow-broker": allow_broker,
+    "bundle": bundle,
     "doctor": doctor,
     "support-bundle": support_bundle,
     "demo": demo,

@@ -18,9 +18,10 @@ LAYERS = (
     {"errors", "types"},
     {"egress", "exposition", "histogram", "host", "certificates", "crashes"}
     | {"log", "state", "systemd", "topics", "values"},
-    {"answers", "config", "manifest", "signing", "surroundings"},
+    {"answers", "archive", "config", "disk", "manifest", "signing", "surroundings"},
     {"bundle"},
-    {"acks", "metrics", "settings"},
+    {"acks", "metrics", "settings", "staging"},
+    {"store"},
     {"batching", "outbox", "transport", "wire"},
     {"exporter", "health", "inference", "intake", "session"},
     {"generator", "specialists"},
@@ -42,6 +43,7 @@ SOLE_IMPORTERS = {
     "paho": "transport/paho.py",
     "tokenizers": "inference/encode.py",
     "structlog": "log.py",
+    "zstandard": "archive.py",
 }
 BROAD_EXCEPT_ALLOWED = {"cli.py", "doctor/examine.py", "transport/paho.py"}
 """The outermost command, the doctor, who must tell of the rest when one check has a bug, and the

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 CONFIDENCE_TOLERANCE = 0.05
 SHOWN_DIFFERENCES = 5
-MODELS = "/var/lib/edge-agent/models"
-CONFIG = "/etc/edge-agent/edge-agent.toml"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,19 +30,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="FILE.tar.zst", help="or FILE.tar.gz")
     add("--name", help="another name for the packed copy")
     add("--version", help="another version for the packed copy")
+    add("--sign", type=Path, metavar="KEY.pem", help="Ed25519 private key to sign it with")
     add("--force", action="store_true", help="replace FILE")
 
 
 def run(options: argparse.Namespace) -> int:
-    """0 when the archive is written and was read back. Raises ToolError and BundleError."""
+    """0 when the archive is written and was read back. Raises ToolError and AgentError."""
+    from edge_agent.archive import check_format  # noqa: PLC0415
     from edge_agent.bundle import load_bundle  # noqa: PLC0415
-    from tools.bundling.archive import check_format  # noqa: PLC0415
 
     check_format(options.out)
     _refuse_place(options)
     bundle = load_bundle(options.bundle)
-    answered = check_golden(bundle)
     contents = renamed(bundle, options.name or bundle.card.name, options.version)
+    if options.sign:
+        contents |= signature(contents, options.sign)
+    answered = check_golden(bundle)
     try:
         packed = _write(contents, options)
     except OSError as error:
@@ -113,14 +114,13 @@ def renamed(bundle: Bundle, name: str, version: str | None) -> dict[str, bytes]:
 
     Then the card's heading and the digests follow, and the provenance names the origin.
     """
-    from edge_agent.manifest import MANIFEST  # noqa: PLC0415
+    from edge_agent.manifest import MANIFEST, SIGNATURE  # noqa: PLC0415
 
-    raw = (bundle.path / MANIFEST).read_bytes()
-    old, contents = bundle.card, dict(bundle.contents)
+    old, contents = bundle.card, _files(bundle)
     version = version or old.version
     if (name, version) == (old.name, old.version):
-        return {MANIFEST: raw, **contents}
-    manifest = json.loads(raw)
+        return contents
+    manifest = json.loads(bundle.raw)
     manifest |= {"name": name, "version": version}
     origin = {"name": old.name, "version": old.version, "digest": bundle.digest}
     manifest["provenance"] = {**manifest.get("provenance", {}), "packed_from": origin}
@@ -128,7 +128,28 @@ def renamed(bundle: Bundle, name: str, version: str | None) -> dict[str, bytes]:
     if contents.get(CARD, b"").startswith(heading):
         contents[CARD] = f"# {name} {version}\n".encode() + contents[CARD].removeprefix(heading)
         manifest["files"][CARD] = _entry(contents[CARD])
-    return {MANIFEST: _manifest_bytes(manifest), **contents}
+    contents.pop(SIGNATURE, None)
+    return contents | {MANIFEST: _manifest_bytes(manifest)}
+
+
+def _files(bundle: Bundle) -> dict[str, bytes]:
+    """All of it, signature and large weights too."""
+    from edge_agent.manifest import MANIFEST, SIGNATURE  # noqa: PLC0415
+
+    contents = {MANIFEST: bundle.raw, **bundle.contents}
+    if bundle.signature is not None:
+        contents[SIGNATURE] = bundle.signature
+    for name in bundle.manifest.files.keys() - bundle.contents.keys():
+        contents[name] = (bundle.path / name).read_bytes()
+    return contents
+
+
+def signature(contents: dict[str, bytes], private_key_file: Path) -> dict[str, bytes]:
+    """The file that signs ``contents``, by its name. Raises ConfigError and SetupError."""
+    from edge_agent.manifest import MANIFEST, SIGNATURE  # noqa: PLC0415
+    from edge_agent.signing import sign  # noqa: PLC0415
+
+    return {SIGNATURE: sign(contents[MANIFEST], private_key_file)}
 
 
 def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
@@ -157,9 +178,11 @@ def _entry(content: bytes) -> dict[str, object]:
 
 def _write(contents: dict[str, bytes], options: argparse.Namespace) -> Bundle:
     """Writes beside ``--out``, reads that back the way the runtime does, then gives it its name."""
+    from edge_agent.archive import read_archive  # noqa: PLC0415
     from edge_agent.bundle import load_bundle  # noqa: PLC0415
     from edge_agent.manifest import MANIFEST  # noqa: PLC0415
-    from tools.bundling.archive import read_archive, write_archive  # noqa: PLC0415
+    from edge_agent.signing import public_keys_of  # noqa: PLC0415
+    from tools.bundling.archive import write_archive  # noqa: PLC0415
 
     out: Path = options.out
     card = json.loads(contents[MANIFEST])
@@ -167,7 +190,8 @@ def _write(contents: dict[str, bytes], options: argparse.Namespace) -> Bundle:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         fresh = Path(folder) / out.name
         write_archive(fresh, f"{card['name']}-{card['version']}", contents)
-        bundle = load_bundle(read_archive(fresh, Path(folder) / "read-back"))
+        keys = public_keys_of(options.sign) if options.sign else None
+        bundle = load_bundle(read_archive(fresh, Path(folder) / "read-back"), keys)
         if not options.force:
             _refuse_place(options)
         os.replace(fresh, out)  # noqa: PTH105
@@ -178,13 +202,10 @@ def _print_done(bundle: Bundle, answered: int, out: Path) -> None:
     card = bundle.card
     golden = f"{answered} golden messages answered alike" if answered else "no golden messages"
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
-    place = f"{MODELS}/{card.name}-{card.version}"
-    print(f"{card.name} {card.version} ({card.digest[:12]}): {golden}")
+    signer = f", signed by key {bundle.signed_by}" if bundle.signed_by else ""
+    print(f"{card.name} {card.version} ({card.digest[:12]}{signer}): {golden}")
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print(f"next: scp {shlex.quote(str(out))} GATEWAY:")
-    print("then, on the gateway:")
-    print(f"  sudo mkdir -p {MODELS} && sudo tar -xf {shlex.quote(out.name)} -C {MODELS}")
-    print(f'  set bundle = "{place}" below [model] in {CONFIG}')
-    print(f"  edge-agent check-config --config {CONFIG} && sudo systemctl restart edge-agent")
+    print(f"then, on the gateway: sudo edge-agent bundle install {shlex.quote(out.name)}")
     if out.name.endswith(".zst"):
-        print("tar needs the program zstd there; a name that ends in .tar.gz does without")
+        print("edge-agent[zstd] must be installed there; a name that ends in .tar.gz does without")

@@ -1,0 +1,33 @@
+"""What a person does about a disk that refuses."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_agent.errors import SetupError
+
+FULL = "make room on it: df -h {folder}"
+READ_ONLY = "make it writable: sudo mount -o remount,rw $(findmnt -no TARGET --target {folder})"
+FORBIDDEN = "say it again with sudo, or choose another folder"
+FIXES = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EROFS: READ_ONLY,
+    errno.EACCES: FORBIDDEN,
+    errno.EPERM: FORBIDDEN,
+}
+OTHER = "see what lies there: ls -ld {folder}"
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Turns the disk's refusals below into SetupError."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename2 or error.filename or folder
+        fix = FIXES.get(error.errno or 0, OTHER).format(folder=folder)
+        raise SetupError(f"{place}: {error.strerror or error}", fix) from error
