@@ -20,11 +20,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from edge_agent.bundle import load_bundle
+from edge_agent.cli import COMMANDS
 from edge_agent.config import Config
 from edge_agent.exposition import METRICS, Metric
 from edge_agent.settings import default_bundle
@@ -37,7 +38,7 @@ BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.D
 UNCOMPARED = re.compile(r'"confidence": ?[\d.]+|"alternatives": ?\[.*?\]', re.DOTALL)
 TEXT = "pump P-101 is leaking since 06:40"
 TOPIC = "site/a/operator/line2"
-COMMANDS = ("run", "check-config", "allow-broker", "doctor", "demo", "infer", "schema", "version")
+ACTIONS = ("install", "list", "rollback", "verify", "remove")
 RECEIVED_AT_S = 1768464000.25
 
 
@@ -105,10 +106,10 @@ def help_text() -> str:
     return fenced("console", "$ edge-agent --help", edge_agent("--help"))
 
 
-def commands() -> str:
+def helps(*commands: str) -> str:
     return "\n".join(
-        fenced("console", f"$ edge-agent {name} --help", edge_agent(name, "--help"))
-        for name in COMMANDS
+        fenced("console", f"$ edge-agent {name} --help", edge_agent(*name.split(), "--help"))
+        for name in commands
     )
 
 
@@ -189,7 +190,8 @@ def labels(metric: Metric) -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "help": help_text,
-    "commands": commands,
+    "commands": partial(helps, *COMMANDS),
+    "bundle-commands": partial(helps, *(f"bundle {action}" for action in ACTIONS)),
     "settings": settings,
     "metrics": metrics,
     "train-help": train_help,
