@@ -230,5 +230,5 @@ def _refuse_links(path: Path, current: Path, name: str) -> None:
     if stat.S_ISLNK(status.st_mode) or hard_linked:
         raise BundleError(
             f"bundle {path}: {name} is a link",
-            f'replace it by a copy: cp --remove-destination "$(realpath {name})" {name}',
+            f"replace it by a copy: `cp {current} {current}.copy && mv {current}.copy {current}`",
         )

@@ -85,14 +85,15 @@ def _given(sections: dict[str, Any]) -> dict[str, Any]:
 
 def _refuse_unknown_variables() -> None:
     known = set(Config.model_fields)
-    problems = []
+    problems, names = [], []
     for variable in sorted(os.environ):
         section = variable.upper().removeprefix(ENV_PREFIX).partition("__")[0].lower()
         if variable.upper().startswith(ENV_PREFIX) and section not in known:
             suggestion = _suggest(section, known)
             problems.append(f"environment variable {variable}: no setting {section}{suggestion}")
+            names.append(variable)
     if problems:
-        raise ConfigError("; ".join(problems), "unset them, or correct their names")
+        raise ConfigError("; ".join(problems), f"`unset {' '.join(names)}`, or correct what is set")
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,7 @@ def _examine(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(report_data(report), indent=2))
     else:
-        advice = next_command(report, options.config, probe=options.probe)
-        sys.stdout.write(draw(report, style, advice))
+        sys.stdout.write(draw(report, style, next_command(report, patient)))
     return report.exit_code(strict=options.strict)
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
 from edge_agent.doctor.finding import Status
+from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.report import Report
 
 MAX_IDS = 3
 
 
-def next_command(report: Report, config_path: Path | None, *, probe: bool) -> str:
+def next_command(report: Report, patient: Patient) -> str:
     """One line: what to do now, with a command to copy."""
-    doctor = "edge-agent doctor"
-    if config_path:
-        doctor += f" --config {shlex.quote(str(config_path))}"
+    config = ["--config", str(patient.config_path)] if patient.config_path else []
+    doctor = shlex.join(["edge-agent", "doctor", *config, *patient.flags])
     bad = [r.check.id for r in report.of(Status.ERROR, Status.WARNING)]
     if bad and len(bad) <= MAX_IDS:
         return f"do the fixes above, then `{doctor} --only {' '.join(bad)}`"
@@ -25,6 +24,6 @@ def next_command(report: Report, config_path: Path | None, *, probe: bool) -> st
         return f"report the output of `{doctor} --json`"
     if any(f.wants_root for r in report.results for f in r.findings):
         return f"`sudo {doctor}` sees more"
-    if not probe:
+    if not patient.probe:
         return f"`{doctor} --probe` tries the broker with real messages"
     return "nothing to mend"

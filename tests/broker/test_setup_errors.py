@@ -20,7 +20,7 @@ BREAKAGES: dict[Breakage, tuple[str, ...]] = {
     "missing-file": ("model.onnx is missing",),
     "manifest": ("bundle.json",),
     "path": ("'../outside' leads outside the bundle",),
-    "link": ("model.onnx is a link", "cp --remove-destination"),
+    "link": ("model.onnx is a link", "replace it by a copy"),
     "onnx": ("model.onnx cannot be loaded",),
     "tokenizer": ("tokenizer.json",),
     "routes": ("route_logits",),

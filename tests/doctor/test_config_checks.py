@@ -59,6 +59,20 @@ def test_an_absent_file_is_made_from_the_sample(tmp_path: Path) -> None:
     assert_mended(patient, "config.valid", ERROR, "no such file")
 
 
+def test_a_service_without_a_configuration(pi5: Patient) -> None:
+    """As after an installation: the command puts the sample in its place."""
+    pi5.config_file.unlink()
+    assert_mended(pi5, "config.valid", ERROR, "no such file")
+
+
+def test_a_variable_that_sets_nothing(pi5: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command takes it away, in the shell that has it."""
+    monkeypatch.setenv("EDGE_AGENT__MQT__PORT", "1")
+    found = finding(pi5, "config.valid")
+    assert "did you mean mqtt?" in found.text
+    assert "`unset EDGE_AGENT__MQT__PORT`" in (found.fix or "")
+
+
 def test_a_setting_of_the_environment_has_no_line(
     pi5: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

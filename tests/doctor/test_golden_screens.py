@@ -55,7 +55,7 @@ def screen(patient: Patient, style: Style = PLAIN) -> str:
     results = tuple(
         Result(r.check, tuple(steady(patient, f) for f in r.findings)) for r in report.results
     )
-    return draw(Report(results, 1.4), style, next_command(report, None, probe=False))
+    return draw(Report(results, 1.4), style, next_command(report, patient))
 
 
 def compare(name: str, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,14 +49,15 @@ def test_a_damaged_bundle(pi5: Patient, tmp_path: Path, how: Breakage) -> None:
     assert statuses(again(pi5))["files"] is OK
 
 
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
 def test_a_link_is_replaced_by_the_command(
-    pi5: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pi5: Patient, tmp_path: Path, link: Callable[[Path, Path], None]
 ) -> None:
-    """In the bundle's folder, as printed."""
-    bundle = break_bundle(tiny_bundle(tmp_path / "tiny"), "link")
-    report = examine(selected(["model.files"], []), use(pi5, bundle))
-    (found,) = report.results[0].findings
-    assert "model.onnx is a link" in found.text
+    """Of either kind, as printed."""
+    bundle = tiny_bundle(tmp_path / "tiny")
+    (bundle / "model.onnx").rename(tmp_path / "elsewhere.onnx")
+    link(bundle / "model.onnx", tmp_path / "elsewhere.onnx")
+    assert_mended(use(pi5, bundle), "model.files", ERROR, "model.onnx is a link")
 
 
 @pytest.mark.parametrize("how", ["onnx", "tokenizer", "routes", "labels"])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_agent.doctor.examine import examine
 from edge_agent.doctor.finding import Finding, Status
 from edge_agent.doctor.patient import Output, Patient, Platform
 from edge_agent.doctor.table import matching
@@ -85,9 +86,8 @@ def _own(root: Path) -> None:
 
 def findings(patient: Patient, check: str) -> list[Finding]:
     """What one check finds, run on its own."""
-    (one,) = matching(check)
-    found = one.run(patient)
-    return [found] if isinstance(found, Finding) else list(found)
+    (result,) = examine(matching(check), patient).results
+    return list(result.findings)
 
 
 def finding(patient: Patient, check: str) -> Finding:

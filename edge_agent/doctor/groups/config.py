@@ -53,9 +53,13 @@ def valid(patient: Patient) -> Iterator[Finding]:
 def _absent(patient: Patient) -> Finding:
     file = patient.config_file
     sample = next((f for f in SAMPLES if f.is_file()), None)
-    if sample is None or not patient.config_path:
-        return error(f"{file}: no such file", "name yours with `edge-agent doctor --config FILE`")
-    return error(f"{file}: no such file", f"`cp {sample} {file}`, then edit it")
+    if sample and patient.config_path:
+        return error(f"{file}: no such file", f"`cp {sample} {file}`, then edit it")
+    if sample and service_unit(patient):
+        return error(
+            f"{file}: no such file", f"`sudo install -Dm644 {sample} {file}`, then edit it"
+        )
+    return error(f"{file}: no such file", "name yours: `edge-agent doctor --config FILE`")
 
 
 def _explained(file: Path, problem: Problem) -> Finding:
