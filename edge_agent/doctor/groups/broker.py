@@ -35,7 +35,7 @@ def connect(patient: Patient) -> Finding:
             raise
         return error(
             f"{mqtt.host} port {mqtt.port} speaks TLS, and [mqtt.tls] is not configured",
-            f"add a table [mqtt.tls] with ca_file to {patient.config_file}",
+            f"add a table [mqtt.tls] with `ca_file` to {patient.config_file}",
             failure.problem,
         )
     user = f"as {mqtt.username}" if mqtt.username else "without a user name"
@@ -49,7 +49,7 @@ def protocol(patient: Patient) -> Finding:
         return ok("MQTT 5")
     lacking = "MQTT 3.1.1 has no words for a refused publish, and no Receive Maximum"
     if wanted == "3.1.1":
-        return warning(lacking, f'set mqtt.protocol = "auto" in {patient.config_file}')
+        return warning(lacking, f'set `protocol = "auto"` below [mqtt] in {patient.config_file}')
     return warning(lacking, "use a broker that speaks MQTT 5, such as Mosquitto 2")
 
 

@@ -50,8 +50,8 @@ def places(patient: Patient) -> list[Place]:
     except (OSError, UnicodeError) as error:
         raise BrokerUnavailable(
             f"mqtt.host {host} has no address: {getattr(error, 'strerror', None) or error}",
-            f"set mqtt.host in {patient.config_file} to a name or an address for which "
-            f"`getent ahosts {host}` prints one{_hint(host)}",
+            f"set `host` below [mqtt] in {patient.config_file} to the broker's address, or to a "
+            f"name of which `getent ahosts` prints one{_hint(host)}",
         ) from error
     return [Place(family, address[:2]) for family, _, _, _, address in found]  # type: ignore[arg-type]
 
@@ -132,11 +132,14 @@ def _tcp_fix(patient: Patient, place: Place, failure: OSError) -> str:
         )
     for other in USUAL_PORTS:
         if other != port and _connect(place, other) is None:
-            tls = ", with a table [mqtt.tls]" if other == USUAL_PORTS[1] else ""
-            return f"set mqtt.port = {other} in {patient.config_file}{tls}: that port answers"
+            tls = " and add a table [mqtt.tls]" if other == USUAL_PORTS[1] else ""
+            return f"set `port = {other}` below [mqtt] in {patient.config_file}{tls}: it answers"
     start = "`sudo systemctl start mosquitto`"
     if place.here:
-        return f"start the broker, {start}, or set mqtt.port to the port on which it listens"
+        return (
+            f"start the broker, {start}, or set `port` below [mqtt] in {patient.config_file} to "
+            "the port on which it listens"
+        )
     return (
         f"on {host}: {start}; its mosquitto.conf must say `listener {port}`, "
         "for without it Mosquitto listens to its own machine alone"
@@ -172,7 +175,8 @@ def ipv6(patient: Patient) -> Finding:
     return warning(
         f"{first.ip} is tried first and does not answer, {other.ip} does: each connect waits "
         f"{patient.config.mqtt.connect_timeout_s:g} s for nothing",
-        f'set mqtt.host = "{other.ip}" in {patient.config_file}, or mend the way to {first.ip}',
+        f'set `host = "{other.ip}"` below [mqtt] in {patient.config_file} (or mend the way to '
+        f"{first.ip})",
     )
 
 

@@ -43,8 +43,8 @@ def used(patient: Patient) -> Finding:
         return unused(NOT_CONFIGURED)
     return warning(
         f"the password of user {mqtt.username!r} travels to {mqtt.host} unencrypted",
-        f"add a table [mqtt.tls] with ca_file to {patient.config_file}, and set mqtt.port to the "
-        "broker's TLS port, usually 8883",
+        f"set `port` below [mqtt] in {patient.config_file} to the broker's TLS port, usually 8883, "
+        "and add a table [mqtt.tls] with `ca_file`",
     )
 
 
@@ -124,7 +124,8 @@ def key(patient: Patient) -> Finding:
         path = shlex.quote(str(tls.key_file))
         return error(
             f"the key {tls.key_file} needs a passphrase, and nobody is there to type it",
-            f"`openssl pkey -in {path} -out {path}` and type it once",
+            f"`sudo openssl pkey -in {path} -out {path}.new`, type it once, then "
+            f"`sudo cp {path}.new {path}` and `sudo rm {path}.new`",
         )
     return ok("the key belongs to the client certificate")
 
@@ -146,8 +147,9 @@ def handshake(patient: Patient) -> list[Finding]:
         return [_distrusted(patient, refusal)]
     except ssl.SSLError as failure:
         return [_failed(patient, failure)]
-    except TimeoutError:
-        return [error(f"broker {address}: no handshake in time", _wrong_port(patient))]
+    except OSError as failure:
+        why = "took too long" if isinstance(failure, TimeoutError) else "broke off"
+        return [error(f"broker {address}: the handshake {why}", _wrong_port(patient), str(failure))]
     return [ok(f"{spoken.version}, {spoken.cipher}"), _server_dates(patient, spoken)]
 
 
@@ -171,15 +173,21 @@ def _distrusted(patient: Patient, refusal: ssl.SSLCertVerificationError) -> Find
             SET_CLOCK,
         )
     if refusal.verify_code in WRONG_NAMES:
-        names = ", ".join(names_shown(broker_address(patient.config)))
-        return error(
-            f"the broker's certificate is for {names or 'no name at all'}, not for {mqtt.host}",
-            f"set mqtt.host in {patient.config_file} to a name that it is for",
-        )
+        return _other_name(patient, names_shown(broker_address(patient.config)))
     return error(
         f"the broker's certificate is not trusted: {refusal.verify_message}",
-        f"set mqtt.tls.ca_file in {patient.config_file} to the certificate of the CA that signed "
-        "the broker's",
+        f"set `ca_file` below [mqtt.tls] in {patient.config_file} to the certificate of the CA "
+        "that signed the broker's",
+    )
+
+
+def _other_name(patient: Patient, names: list[str]) -> Finding:
+    shown = ", ".join(names) or "no name at all"
+    plain = [name for name in names if "*" not in name]
+    fix = f'set `host = "{plain[0]}"` below [mqtt] in {patient.config_file}' if plain else ""
+    return error(
+        f"the broker's certificate is for {shown}, not for {patient.config.mqtt.host}",
+        fix or f"let the broker's certificate be made for {patient.config.mqtt.host}",
     )
 
 
@@ -191,15 +199,15 @@ def _failed(patient: Patient, failure: ssl.SSLError) -> Finding:
     said = reason.partition("ALERT_")[2].replace("_", " ").lower()
     return error(
         f"the broker turned us away: {said}",
-        f"set mqtt.tls.cert_file and mqtt.tls.key_file in {patient.config_file} to a valid pair "
+        f"set `cert_file` and `key_file` below [mqtt.tls] in {patient.config_file} to a valid pair "
         "signed by a CA that the broker trusts",
     )
 
 
 def _wrong_port(patient: Patient) -> str:
     return (
-        f"set mqtt.port in {patient.config_file} to the broker's TLS port, usually 8883, or "
-        "remove [mqtt.tls]"
+        f"set `port` below [mqtt] in {patient.config_file} to the broker's TLS port, usually 8883, "
+        "or remove [mqtt.tls]"
     )
 
 
