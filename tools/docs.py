@@ -27,6 +27,8 @@ from typing import Any
 from edge_agent.bundle import load_bundle
 from edge_agent.cli import COMMANDS
 from edge_agent.config import Config
+from edge_agent.doctor.table import CHECKS
+from edge_agent.doctor.table import groups as doctor_groups
 from edge_agent.exposition import METRICS, Metric
 from edge_agent.settings import default_bundle
 from edge_agent.specialists import EncoderSpecialist, load_specialist
@@ -188,6 +190,25 @@ def labels(metric: Metric) -> str:
     return f"{{{names}}}" if names else ""
 
 
+def doctor_checks() -> str:
+    """A table for each group of checks."""
+    parts = []
+    for group in doctor_groups():
+        rows = [
+            f"| `{check.id}` | {check.examines} | {check.mends} |"
+            for check in CHECKS
+            if check.group == group
+        ]
+        parts.append("\n".join([f"| {group} | examines | what helps |", "|---|---|---|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def doctor_screen(name: str) -> str:
+    """A screen that the tests hold."""
+    shown = (ROOT / f"tests/golden/{name}.txt").read_text(encoding="utf-8")
+    return fenced("console", "$ edge-agent doctor", shown)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "help": help_text,
     "commands": partial(helps, *COMMANDS),
@@ -198,6 +219,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "sample-infer": sample_infer,
     "sample-event": sample_event,
     "sample-reply": sample_reply,
+    "doctor-checks": doctor_checks,
+    "doctor-throttled": lambda: doctor_screen("throttled_pi"),
 }
 
 

@@ -17,8 +17,8 @@ class Check:
 
     ``run`` gives one finding or several; an AgentError that it raises is a finding too. ``needs``
     are ids of checks that must have gone well before; ``unless`` says why there is nothing to look
-    at, or None when there is. With ``probe``, it sends messages to the
-    broker, and runs only when that was asked for.
+    at, or None when there is. With ``probe``, it sends messages to the broker, and runs only when
+    that was asked for. ``mends`` is what usually helps, for the documents.
     """
 
     id: str
@@ -28,6 +28,7 @@ class Check:
     time_limit_s: float = 3.0
     probe: bool = False
     unless: Callable[[Patient], str | None] = lambda _: None
+    mends: str = ""
 
     @property
     def group(self) -> str:

@@ -89,8 +89,28 @@ def rtc(patient: Patient) -> Finding:
 
 
 CHECKS = (
-    Check("time.plausible", "clock not before the build of edge-agent", plausible),
-    Check("time.synchronised", "whether the clock follows a time server", synchronised),
-    Check("time.offset", "distance from the time server", offset),
-    Check("time.rtc", "the clock that runs while the machine is off", rtc),
+    Check(
+        "time.plausible",
+        "clock not before the build of edge-agent",
+        plausible,
+        mends="`timedatectl set-ntp true`, or `date -u -s`",
+    ),
+    Check(
+        "time.synchronised",
+        "whether the clock follows a time server",
+        synchronised,
+        mends="`timedatectl set-ntp true`; a server in reach",
+    ),
+    Check(
+        "time.offset",
+        "distance from the time server",
+        offset,
+        mends="restart systemd-timesyncd, or `chronyc makestep`",
+    ),
+    Check(
+        "time.rtc",
+        "the clock that runs while the machine is off",
+        rtc,
+        mends="`hwclock --systohc --utc`; its battery",
+    ),
 )

@@ -168,8 +168,25 @@ def running(patient: Patient) -> Finding:
 
 
 CHECKS = (
-    Check("config.valid", "syntax, keys, values, topic loops", valid),
-    Check("config.modes", "who may read the password, who may write the file", modes),
-    Check("config.client_id", "client id stable, and not a host name of many", client_id),
-    Check("config.running", "whether the running agent has read it as it is now", running),
+    Check(
+        "config.valid", "syntax, keys, values, topic loops", valid, mends="edit the line it names"
+    ),
+    Check(
+        "config.modes",
+        "who may read the password, who may write the file",
+        modes,
+        mends="`chmod`, `install -m 0600`, or LoadCredential",
+    ),
+    Check(
+        "config.client_id",
+        "client id stable, and not a host name of many",
+        client_id,
+        mends="a gateway.id of its own",
+    ),
+    Check(
+        "config.running",
+        "whether the running agent has read it as it is now",
+        running,
+        mends="`systemctl restart edge-agent`",
+    ),
 )

@@ -180,14 +180,51 @@ def governor(patient: Patient) -> Finding:
 
 CHECKS = (
     Check("hardware.board", "what machine it is", what_board),
-    Check("hardware.cpu", "processor features that INT4 arithmetic uses", cpu),
-    Check("hardware.cores", "cores that run, power mode of a Jetson", power.cores),
-    Check("hardware.memory", "memory that is free", ram),
-    Check("hardware.swap", "whether the machine lives on swap", swap),
-    Check("hardware.oom", "processes killed for want of memory", oom),
-    Check("hardware.temperature", "hottest sensor against its limit", temperature),
-    Check("hardware.throttled", "slowed down by heat or power (Raspberry Pi)", power.throttled),
-    Check("hardware.voltage", "under-voltage and over-current", power.voltage),
-    Check("hardware.governor", "whether the processor speeds up under load", governor),
+    Check(
+        "hardware.cpu",
+        "processor features that INT4 arithmetic uses",
+        cpu,
+        mends="`-cpu host` for a virtual machine",
+    ),
+    Check(
+        "hardware.cores",
+        "cores that run, power mode of a Jetson",
+        power.cores,
+        mends="model.threads, at most the cores that run",
+    ),
+    Check("hardware.memory", "memory that is free", ram, mends="stop what is not needed"),
+    Check(
+        "hardware.swap", "whether the machine lives on swap", swap, mends="stop what is not needed"
+    ),
+    Check(
+        "hardware.oom",
+        "processes killed for want of memory",
+        oom,
+        mends="more memory, or less to do",
+    ),
+    Check(
+        "hardware.temperature",
+        "hottest sensor against its limit",
+        temperature,
+        mends="air, a heat sink, a fan",
+    ),
+    Check(
+        "hardware.throttled",
+        "slowed down by heat or power (Raspberry Pi)",
+        power.throttled,
+        mends="air; the right power supply",
+    ),
+    Check(
+        "hardware.voltage",
+        "under-voltage and over-current",
+        power.voltage,
+        mends="the right power supply and cable",
+    ),
+    Check(
+        "hardware.governor",
+        "whether the processor speeds up under load",
+        governor,
+        mends="`schedutil` or `ondemand`",
+    ),
     Check("hardware.gpu", "graphics processor, and access to it", power.gpu),
 )

@@ -184,12 +184,47 @@ def restarts(patient: Patient) -> Finding:
 
 
 CHECKS = (
-    Check("install.version", "versions of edge-agent and Python, architecture, libc", version),
-    Check("install.dependencies", "versions of the libraries, and whether they load", dependencies),
-    Check("install.user", "user and group of the service", user),
-    Check("install.state", "whether the agent may write paths.state_dir", folders.state),
-    Check("install.runtime", "whether paths.runtime_dir is writable, and in RAM", folders.runtime),
-    Check("install.enabled", "whether the service starts with the machine", enabled),
-    Check("install.watchdog", "restart after a crash and by the watchdog", watchdog),
-    Check("install.restarts", "how often systemd started the agent again", restarts),
+    Check(
+        "install.version",
+        "versions of edge-agent and Python, architecture, libc",
+        version,
+        mends="a 64-bit system with glibc",
+    ),
+    Check(
+        "install.dependencies",
+        "versions of the libraries, and whether they load",
+        dependencies,
+        mends="`pip install` of what it names",
+    ),
+    Check("install.user", "user and group of the service", user, mends="`systemd-sysusers`"),
+    Check(
+        "install.state",
+        "whether the agent may write paths.state_dir",
+        folders.state,
+        mends="`install -d -o edge-agent`",
+    ),
+    Check(
+        "install.runtime",
+        "whether paths.runtime_dir is writable, and in RAM",
+        folders.runtime,
+        mends="`install -d`, or a folder in RAM",
+    ),
+    Check(
+        "install.enabled",
+        "whether the service starts with the machine",
+        enabled,
+        mends="`systemctl enable edge-agent`",
+    ),
+    Check(
+        "install.watchdog",
+        "restart after a crash and by the watchdog",
+        watchdog,
+        mends="the setting in the unit",
+    ),
+    Check(
+        "install.restarts",
+        "how often systemd started the agent again",
+        restarts,
+        mends="what the journal says",
+    ),
 )

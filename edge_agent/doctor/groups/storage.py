@@ -153,9 +153,24 @@ def _journal_cap(patient: Patient) -> str:
 
 
 CHECKS = (
-    Check("storage.space", "free space where the agent lives", space),
-    Check("storage.inodes", "files that can still be made there", inodes),
-    Check("storage.readonly", "whether the kernel mounted it read-only", read_only),
-    Check("storage.write", "how long a small write takes", write),
-    Check("storage.journal", "how much of the disk the journal may take", journal),
+    Check(
+        "storage.space",
+        "free space where the agent lives",
+        space,
+        mends="`journalctl --vacuum-size`, delete files",
+    ),
+    Check("storage.inodes", "files that can still be made there", inodes, mends="delete files"),
+    Check(
+        "storage.readonly",
+        "whether the kernel mounted it read-only",
+        read_only,
+        mends="`mount -o remount,rw`; replace the card",
+    ),
+    Check("storage.write", "how long a small write takes", write, mends="replace the card"),
+    Check(
+        "storage.journal",
+        "how much of the disk the journal may take",
+        journal,
+        mends="SystemMaxUse in journald.conf",
+    ),
 )
