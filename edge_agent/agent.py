@@ -13,7 +13,7 @@ from edge_agent.acks import AckLedger, Entry
 from edge_agent.batching import Batcher
 from edge_agent.config import Config
 from edge_agent.errors import BrokerUnavailable, SetupError
-from edge_agent.health import HealthReport, InHand
+from edge_agent.health import InHand, health_report
 from edge_agent.intake import messages_of
 from edge_agent.log import LOGGER
 from edge_agent.metrics import Metrics
@@ -56,7 +56,7 @@ class Agent:
         self._clock = surroundings.clock
         self._now_s = self._clock.monotonic()
         self._metrics = Metrics(self._now_s)
-        self._report = HealthReport(self._metrics, self._clock, surroundings.host)
+        self._report = health_report(self._metrics, surroundings)
         self._reference = specialist.reference
         self._ledger = AckLedger()
         self._outbox = Outbox()
@@ -113,6 +113,8 @@ class Agent:
                 self._session_ended(signal)
             case base.Crashed(error):
                 raise error
+            case base.CredentialsSeen():
+                self._report.tls.hear(signal)
             case base.Asked(answer):
                 answer(self._health())
             case base.Stop(reason):

@@ -58,6 +58,7 @@ class Tls(Section):
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    watch_s: float = Field(60, ge=1)
 
     @model_validator(mode="after")
     def _pair(self) -> Tls:

@@ -136,6 +136,15 @@ METRICS = (
         "1 while the machine works slower to cool down or for want of voltage.",
         "host.throttled",
     ),
+    Metric(
+        "certificate_remaining_seconds",
+        "gauge",
+        "Until our certificate, or the CA's, ends.",
+        "tls.expires_in_days.*",
+        "certificate",
+        DAY_S,
+    ),
+    Metric("tls_files_unused", "gauge", "1 while new TLS files are not used.", "tls.problem"),
     Metric("resident_memory_bytes", "gauge", "Resident memory.", "host.rss_bytes"),
     Metric("cpu_seconds_total", "counter", "Processor time.", "host.cpu_s"),
 )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from edge_agent import __version__
 from edge_agent.host import Host
 from edge_agent.metrics import Metrics
-from edge_agent.surroundings import Clock
+from edge_agent.surroundings import Clock, Surroundings
+from edge_agent.tls_report import TlsReport
 from edge_agent.types import JsonObject, ModelCard
 from edge_agent.wire.outbound import iso_time, model_data
 
@@ -32,6 +33,7 @@ class HealthReport:
     metrics: Metrics
     clock: Clock
     host: Host
+    tls: TlsReport
 
     def read(self, card: ModelCard, reference: Mapping[str, int], in_hand: InHand) -> JsonObject:
         """The numbers now, in the shape of ``wire.schema.Health``.
@@ -55,7 +57,14 @@ class HealthReport:
             "answers": metrics.answers.data(card.digest, reference),
             "age_s": {"oldest_unacked": _oldest_s(in_hand, now_s), **metrics.ages_s(now_s)},
             "host": self.host.data(now_s),
+            **self.tls.data(),
         }
+
+
+def health_report(metrics: Metrics, surroundings: Surroundings) -> HealthReport:
+    """On this machine and this clock."""
+    clock = surroundings.clock
+    return HealthReport(metrics, clock, surroundings.host, TlsReport(clock))
 
 
 def _oldest_s(in_hand: InHand, now_s: float) -> float:

@@ -13,6 +13,8 @@ from edge_agent.transport.base import LastWill
 PERSON_MUST_ACT = {0x85, 0x86, 0x87, 0x8A, 0x8C}
 """CONNACK: client id, credentials, not authorized, banned, authentication method."""
 TAKEN_OVER = 0x8E
+NO_PASSPHRASE = ""
+"""An encrypted key is refused; without this, OpenSSL would ask for one at the terminal."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class BrokerAddress:
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    tls_watch_s: float = 60.0
     keepalive_s: int = 30
     session_expiry_s: int = 7 * 86400
     receive_maximum: int = 32
@@ -63,6 +66,7 @@ def broker_address(config: Config) -> BrokerAddress:
         ca_file=tls.ca_file if tls else None,
         cert_file=tls.cert_file if tls else None,
         key_file=tls.key_file if tls else None,
+        tls_watch_s=tls.watch_s if tls else 60.0,
         keepalive_s=mqtt.keepalive_s,
         session_expiry_s=mqtt.session_expiry_s,
         receive_maximum=mqtt.receive_maximum,
@@ -89,7 +93,7 @@ def tls_context(address: BrokerAddress) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=address.ca_file)
         if address.cert_file:
-            context.load_cert_chain(address.cert_file, address.key_file)
+            context.load_cert_chain(address.cert_file, address.key_file, NO_PASSPHRASE)
     except (OSError, ssl.SSLError) as error:
         files = ", ".join(
             str(p) for p in (address.ca_file, address.cert_file, address.key_file) if p

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from edge_agent.certificates import Certificate
 from edge_agent.errors import AgentError
 from edge_agent.types import Delivery, JsonObject, Publication
 
@@ -82,6 +83,19 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class CredentialsSeen:
+    """The transport looked at its TLS files: the certificate that ends first, by ca and client.
+
+    ``error`` says why what is in the files now is not used. ``renewed``: it is from now on, with a
+    new connection.
+    """
+
+    certificates: Mapping[str, Certificate]
+    error: AgentError | None = None
+    renewed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """Another thread asks for the numbers; ``answer`` takes them and returns at once."""
 
@@ -101,6 +115,7 @@ Signal = (
     | SessionEnded
     | Crashed
     | Stop
+    | CredentialsSeen
     | Asked
     | LossyArrived
 )
@@ -190,6 +205,9 @@ class Transport(Protocol):
 
     def reconnect(self, error: AgentError) -> None:
         """Drops the connection, whose ``SessionEnded`` carries the error, and connects again."""
+
+    def look_again(self) -> None:
+        """Looks soon whether its TLS files were renewed; says so with ``CredentialsSeen``."""
 
     def stop(self, timeout_s: float) -> None:
         """Disconnects, keeping the session, and ends the thread; bounded."""

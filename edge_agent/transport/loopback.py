@@ -142,6 +142,9 @@ class LoopbackTransport:
             self._end(error)
             self._connect()
 
+    def look_again(self) -> None:
+        """Memory has no files."""
+
     def stop(self, timeout_s: float) -> None:  # noqa: ARG002 - nothing here takes time
         """Disconnects; the broker keeps the session."""
         if self._broker.client is self:

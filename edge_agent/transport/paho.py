@@ -25,12 +25,10 @@ from edge_agent.errors import AgentError, SetupError
 from edge_agent.transport.address import (
     BrokerAddress,
     broken,
-    certificate_refused,
     connack_refusal,
     overrun,
     read_password,
     said_goodbye,
-    tls_context,
     unreachable,
 )
 from edge_agent.transport.base import (
@@ -42,6 +40,7 @@ from edge_agent.transport.base import (
     SessionStarted,
     Subscribed,
 )
+from edge_agent.transport.credentials import Credentials
 from edge_agent.transport.held import HeldBytes
 from edge_agent.transport.retry import Retry
 from edge_agent.types import Delivery, Publication
@@ -61,6 +60,7 @@ class PahoTransport:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._inbox = Inbox(1)
+        self._credentials = Credentials(address, lambda s: self._inbox.put(s))  # noqa: PLW0108
 
     def start(self, inbox: Inbox) -> None:
         """Begins to connect, and keeps at it."""
@@ -94,6 +94,10 @@ class PahoTransport:
         if connection := self._connection:
             connection.close(error)
 
+    def look_again(self) -> None:
+        """Has the thread look whether the TLS files were renewed."""
+        self._credentials.look_again()
+
     def stop(self, timeout_s: float) -> None:
         """Sends what is queued and DISCONNECT; paho's own stop would wait without limit."""
         self._stopping.set()
@@ -112,7 +116,7 @@ class PahoTransport:
     def _keep_connected(self) -> None:
         retry = Retry(self._address.protocol, self._address.max_reconnect_wait_s)
         for epoch in itertools.count(1):
-            connection = _Connection(self._address, retry.protocol, epoch, self._inbox)
+            connection = _Connection(self._credentials, retry.protocol, epoch, self._inbox)
             self._connection = connection
             error = connection.serve(self._stopping)
             self._connection = None
@@ -130,12 +134,14 @@ class PahoTransport:
 class _Connection:
     """One connection. The agent's thread publishes, acks and closes; ``serve`` runs in its own."""
 
-    def __init__(self, address: BrokerAddress, protocol: str, epoch: int, inbox: Inbox) -> None:
+    def __init__(self, credentials: Credentials, protocol: str, epoch: int, inbox: Inbox) -> None:
+        self._address = address = credentials.address
+        self._credentials = credentials
+        self._renewing = False
         self.epoch = epoch
         self.accepted = False
         self.version_refused = False
         self.hung_up = False
-        self._address = address
         self._protocol = protocol
         self._inbox = inbox
         self._error: AgentError | None = None
@@ -160,11 +166,11 @@ class _Connection:
         self.client.on_socket_register_write = lambda *_: None
 
     def publish(self, publication: Publication) -> int | None:
-        properties = None
-        if self._protocol == "5":
-            properties = _content_type(PacketTypes.PUBLISH, publication.content_type)
-            if publication.correlation_data is not None:
-                properties.CorrelationData = publication.correlation_data
+        properties = self._properties(
+            PacketTypes.PUBLISH,
+            ContentType=publication.content_type,
+            CorrelationData=publication.correlation_data,
+        )
         topic, payload = publication.topic, publication.payload
         info = self.client.publish(topic, payload, 1, publication.retain, properties)
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
@@ -192,7 +198,7 @@ class _Connection:
         except SetupError as error:
             return error
         except ssl.SSLCertVerificationError as error:
-            return certificate_refused(self._address, error)
+            return self._credentials.refused(error)
         except OSError as error:
             return unreachable(self._address, str(error) or type(error).__name__)
         limit_s = self._address.connect_timeout_s
@@ -201,7 +207,10 @@ class _Connection:
             if not self.accepted and time.monotonic() > deadline_s:
                 self.hung_up = True  # as good as: a broker lost in a CONNECT it does not know
                 return unreachable(self._address, f"no CONNACK within {limit_s:g} s")
-        return None if stopping.is_set() else self._why_it_ended()
+            if self.accepted and self._credentials.renewed():
+                self._renewing = True
+                self.client.disconnect()
+        return None if stopping.is_set() or self._renewing else self._why_it_ended()
 
     def _why_it_ended(self) -> AgentError:
         self.hung_up = not self.accepted and self._error is None
@@ -211,22 +220,36 @@ class _Connection:
 
     def _connect(self) -> None:
         address, version_5 = self._address, self._protocol == "5"
+        no_session = address.session_expiry_s == 0
         if address.username is not None:
             self.client.username_pw_set(address.username, read_password(address.password_file))
         if address.tls:
-            self.client.tls_set_context(tls_context(address))
+            self.client.tls_set_context(self._credentials.context())
         if will := address.will:
-            typed = _content_type(PacketTypes.WILLMESSAGE, will.content_type) if version_5 else None
+            typed = self._properties(PacketTypes.WILLMESSAGE, ContentType=will.content_type)
             self.client.will_set(will.topic, will.payload, qos=1, retain=True, properties=typed)
         self.client.connect(
             address.host,
             address.port,
             address.keepalive_s,
-            clean_start=(address.session_expiry_s == 0)
-            if version_5
-            else mqtt.MQTT_CLEAN_START_FIRST_ONLY,
-            properties=_connect_properties(address) if version_5 else None,
+            clean_start=no_session if version_5 else mqtt.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=self._properties(
+                PacketTypes.CONNECT,
+                SessionExpiryInterval=address.session_expiry_s,
+                ReceiveMaximum=address.receive_maximum,
+                MaximumPacketSize=address.max_packet_bytes,
+            ),
         )
+
+    def _properties(self, packet: int, **values: Any) -> Properties | None:
+        """By the standard's names; None stays away. MQTT 3.1.1 has no properties."""
+        if self._protocol != "5":
+            return None
+        properties = Properties(packet)  # type: ignore[no-untyped-call]
+        for name, value in values.items():
+            if value is not None:
+                setattr(properties, name, value)
+        return properties
 
     def _on_connect(self, _c: Any, _u: Any, flags: Any, reason: ReasonCode, granted: Any) -> None:
         if reason.is_failure:
@@ -234,16 +257,11 @@ class _Connection:
             self._error = connack_refusal(self._address, reason.value, str(reason))
             return
         self.accepted = True
-        self._inbox.put(
-            SessionStarted(
-                self.epoch,
-                flags.session_present,
-                self._protocol,
-                getattr(granted, "ReceiveMaximum", NO_LIMIT),
-                getattr(granted, "MaximumPacketSize", None),
-                granted.json() if granted else {},
-            )
-        )
+        self._credentials.accepted()
+        window = getattr(granted, "ReceiveMaximum", NO_LIMIT)
+        largest = getattr(granted, "MaximumPacketSize", None)
+        limits = window, largest, granted.json() if granted else {}
+        self._inbox.put(SessionStarted(self.epoch, flags.session_present, self._protocol, *limits))
 
     def _on_disconnect(self, _c: Any, _u: Any, flags: Any, reason: ReasonCode, _p: Any) -> None:
         if self._error is None and flags.is_disconnect_packet_from_server:
@@ -275,20 +293,6 @@ class _Connection:
     def _on_subscribe(self, _c: Any, _u: Any, _m: int, reasons: list[ReasonCode], _p: Any) -> None:
         refusals = tuple(str(reason) if reason.is_failure else None for reason in reasons)
         self._inbox.put(Subscribed(self.epoch, refusals))
-
-
-def _connect_properties(address: BrokerAddress) -> Properties:
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.SessionExpiryInterval = address.session_expiry_s
-    properties.ReceiveMaximum = address.receive_maximum
-    properties.MaximumPacketSize = address.max_packet_bytes
-    return properties
-
-
-def _content_type(packet: int, content_type: str) -> Properties:
-    properties = Properties(packet)  # type: ignore[no-untyped-call]
-    properties.ContentType = content_type
-    return properties
 
 
 def _no_delay(_c: Any, _u: Any, sock: Any) -> None:

@@ -231,6 +231,13 @@ class HostData(TypedDict):
     throttled: NotRequired[bool]
 
 
+class TlsData(TypedDict):
+    """Days until each certificate ends, by ``ca`` and ``client``; why new files are not used."""
+
+    expires_in_days: dict[str, float]
+    problem: str
+
+
 class Health(TypedDict):
     """Retained on ``<prefix>/health``, and the answer to a ``health`` request.
 
@@ -252,6 +259,7 @@ class Health(TypedDict):
     answers: NotRequired[AnswersData]
     age_s: NotRequired[AgeData]
     host: NotRequired[HostData]
+    tls: NotRequired[TlsData]
 
 
 DOCUMENTS: dict[str, Any] = {

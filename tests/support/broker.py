@@ -213,11 +213,12 @@ class Broker:
         return path
 
 
-def make_certificates(folder: Path) -> Certificates:
+def make_certificates(folder: Path, authority: str = "Test authority") -> Certificates:
     """An authority for one day, and pairs for 127.0.0.1/localhost and a client `edge-agent`."""
+    folder.mkdir(exist_ok=True)
     _openssl(
         *["req", "-x509", *NEW_KEY, "-days", "1"],
-        *["-subj", "/CN=Test authority", "-keyout", str(folder / "ca.key")],
+        *["-subj", f"/CN={authority}", "-keyout", str(folder / "ca.key")],
         *["-out", str(folder / "ca.pem")],
     )
     _pair(folder, "server", "localhost", "subjectAltName=IP:127.0.0.1,DNS:localhost")

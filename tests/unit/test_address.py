@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,15 @@ def test_certificates_that_cannot_be_used(pems: Certificates, tmp_path: Path) ->
         assert all(str(path) in caught.value.problem for path in files.values())
 
 
+def test_a_key_with_a_passphrase_is_refused(pems: Certificates, tmp_path: Path) -> None:
+    """At once: nobody is there to type it."""
+    key = tmp_path / "locked.key"
+    command = ["openssl", "ec", "-in", str(pems.client_key), "-aes256", "-passout", "pass:secret"]
+    subprocess.run([*command, "-out", str(key)], check=True, capture_output=True)
+    with pytest.raises(ConfigError, match=r"mqtt\.tls"):
+        tls_context(address(ca_file=pems.ca, cert_file=pems.client_cert, key_file=key))
+
+
 def test_every_setting_reaches_the_connection(tmp_path: Path) -> None:
     """And the last will says `offline` below our prefix."""
     (tmp_path / "c.toml").write_text(
@@ -107,7 +117,7 @@ def test_every_setting_reaches_the_connection(tmp_path: Path) -> None:
         '[mqtt]\nhost = "h"\nport = 8883\nclient_id = "me"\nusername = "u"\n'
         'password_file = "p"\nprotocol = "3.1.1"\nkeepalive_s = 7\nsession_expiry_s = 61\n'
         "receive_maximum = 3\nconnect_timeout_s = 4\nmax_reconnect_wait_s = 5\n"
-        '[mqtt.tls]\nca_file = "ca"\ncert_file = "cert"\nkey_file = "key"\n'
+        '[mqtt.tls]\nca_file = "ca"\ncert_file = "cert"\nkey_file = "key"\nwatch_s = 6\n'
         "[limits]\nmax_unacked_bytes = 2048\n"
     )
     config = load_config(tmp_path / "c.toml", [])
@@ -115,6 +125,6 @@ def test_every_setting_reaches_the_connection(tmp_path: Path) -> None:
     assert (will.topic, b'"offline"' in will.payload) == ("edge/t/state", True)
     assert broker_address(config) == BrokerAddress(
         *("h", 8883, "me", "u", tmp_path / "p", "3.1.1", True),
-        *(tmp_path / "ca", tmp_path / "cert", tmp_path / "key"),
+        *(tmp_path / "ca", tmp_path / "cert", tmp_path / "key", 6.0),
         *(7, 61, 3, 2048, 4.0, 5.0),
     )

@@ -58,6 +58,7 @@ def test_every_number_is_found_in_health(numbers: JsonObject) -> None:
     """And every family has help, the right type, and a name as Prometheus wants it."""
     families = parsed(exposition(numbers))
     optional = {"route_drift_psi", "throttled", "temperature_celsius", "ignored_deliveries"}
+    optional |= {"certificate_remaining_seconds", "tls_files_unused"}
     for metric in METRICS:
         name = metric.name.removesuffix("_total") if metric.kind == "counter" else metric.name
         assert metric.name.endswith("_total") == (metric.kind == "counter")
