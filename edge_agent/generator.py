@@ -12,7 +12,16 @@ import numpy as np
 from edge_agent.bundle import Bundle
 from edge_agent.errors import BundleError, InferenceFailed
 from edge_agent.inference.causal import CausalModel
-from edge_agent.inference.decode import Decoder, End, Generation, Limits, Sampler, greedy, sampling
+from edge_agent.inference.decode import (
+    SPARSE_SHARE,
+    Decoder,
+    End,
+    Generation,
+    Limits,
+    Sampler,
+    greedy,
+    sampling,
+)
 from edge_agent.inference.encode import Prompt, PromptEncoder
 from edge_agent.inference.grammar import Grammar
 from edge_agent.inference.output_schema import extractive_values
@@ -44,7 +53,8 @@ class GeneratorSpecialist:
         self._grammar = Grammar(tokenizer, task.output_schema, shape.vocabulary, shape.stop_tokens)
         model = _model(bundle, threads)
         bundle.check_unchanged()
-        self._decoder = Decoder(model, shape.stop_tokens, clock)
+        sparse_rows = shape.vocabulary // SPARSE_SHARE
+        self._decoder = Decoder(model, shape.stop_tokens, clock, sparse_rows)
         self._try_out(bundle, shape)
 
     def begin(self, text: str, seed: int = 0) -> Writing:

@@ -19,8 +19,9 @@ Ids = NDArray[np.int64]
 
 STEP_TOKENS = 64
 """Prompt tokens run at one time: a step should not take much longer than a batch of texts."""
-SPARSE_ROWS = 512
-"""Up to so many allowed tokens only their logits are computed; more cost more than all of them."""
+SPARSE_SHARE = 128
+"""A token's logit by itself costs as much as so many in the whole head: measured, 2.2 µs against
+0.018 µs at a width of 640."""
 
 
 class LanguageModel(Protocol):
@@ -98,14 +99,17 @@ def sampling(temperature: float, rng: np.random.Generator) -> Sampler:
 
 
 class Decoder:
-    """One model and what its cache holds; runs one generation at a time."""
+    """One model and what its cache holds; runs one generation at a time.
+
+    Where at most ``sparse_rows`` tokens are allowed, only their logits are computed.
+    """
 
     def __init__(
         self,
         model: LanguageModel,
         stop_tokens: Sequence[int],
         clock: Callable[[], float],
-        sparse_rows: int = SPARSE_ROWS,
+        sparse_rows: int,
     ) -> None:
         self.stop_tokens = frozenset(stop_tokens)
         self.clock = clock

@@ -52,7 +52,7 @@ CHARACTERS = tokenizer_json(merges=False)
 class Bench:
     """A model, its tokenizer, and a count of what was asked of it."""
 
-    def __init__(self, tokenizer: bytes = BPE, seed: int = 0, **options: Any) -> None:
+    def __init__(self, tokenizer: bytes = BPE, seed: int = 0, sparse_rows: int = 512) -> None:
         self.tokenizer = Tokenizer.from_str(tokenizer.decode())
         vocabulary = self.tokenizer.get_vocab_size()
         with TemporaryDirectory() as name:
@@ -65,7 +65,7 @@ class Bench:
             )
         self.fed: list[list[int]] = []
         self.now_s = 0.0
-        self.decoder = Decoder(self.model, STOP_TOKENS, lambda: self.now_s, **options)
+        self.decoder = Decoder(self.model, STOP_TOKENS, lambda: self.now_s, sparse_rows)
         self.json = Grammar(tokenizer, SCHEMA, vocabulary, STOP_TOKENS)
         self.plain = Grammar(tokenizer, None, vocabulary, STOP_TOKENS)
 
@@ -154,7 +154,7 @@ def test_the_cache_changes_nothing(seed: int) -> None:
     """Against reading everything again for each token."""
     bench = Bench(seed=seed)
     cached = bench.write()
-    bench.decoder = Decoder(NoCache(bench.model), STOP_TOKENS, lambda: 0.0)
+    bench.decoder = Decoder(NoCache(bench.model), STOP_TOKENS, lambda: 0.0, 512)
     assert bench.write() == cached
 
 
