@@ -120,4 +120,9 @@ def default_threads() -> int:
 
 def load_specialist(bundle: Bundle, threads: int | None = None) -> EncoderSpecialist:
     """The specialist of a verified bundle. ``threads`` defaults to half of the cores."""
+    if bundle.manifest.kind != "encoder":
+        raise BundleError(
+            f"bundle {bundle.path}: it writes texts, it routes no messages",
+            "name it in a table [specialists.NAME], and an encoder in model.bundle",
+        )
     return EncoderSpecialist(bundle, threads or default_threads())

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from edge_agent.bundle import load_bundle
+from edge_agent.bundle import Bundle, load_bundle
 from edge_agent.settings import default_bundle
 from edge_agent.signing import read_public_keys
 
 BATCH_LINES = 16
+Answer = Callable[[list[str]], Iterable[Any]]
+"""Texts to what is printed of each."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,20 +29,38 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """0 when all texts are through."""
-    from edge_agent.specialists import load_specialist  # noqa: PLC0415
     from edge_agent.wire.inbound import without_surrogates  # noqa: PLC0415
-    from edge_agent.wire.outbound import result_data, to_json  # noqa: PLC0415
+    from edge_agent.wire.outbound import to_json  # noqa: PLC0415
 
     keys = read_public_keys(options.public_key) if options.public_key else None
     bundle = load_bundle(options.bundle or default_bundle(), keys)
-    specialist = load_specialist(bundle, options.threads)
+    answer = (_written if bundle.manifest.kind == "generator" else _predicted)(bundle, options)
     texts = map(without_surrogates, options.text or _lines())
     while batch := list(islice(texts, BATCH_LINES if options.text else 1)):
-        for text, prediction in zip(batch, specialist.predict(batch), strict=True):
-            line = to_json(result_data(text, prediction, specialist.card))
-            sys.stdout.buffer.write(line + b"\n")
+        for line in answer(batch):
+            sys.stdout.buffer.write(to_json(line) + b"\n")
         sys.stdout.buffer.flush()
     return 0
+
+
+def _predicted(bundle: Bundle, options: argparse.Namespace) -> Answer:
+    from edge_agent.specialists import load_specialist  # noqa: PLC0415
+    from edge_agent.wire.outbound import result_data  # noqa: PLC0415
+
+    specialist = load_specialist(bundle, options.threads)
+    return lambda texts: [
+        result_data(text, prediction, specialist.card)
+        for text, prediction in zip(texts, specialist.predict(texts), strict=True)
+    ]
+
+
+def _written(bundle: Bundle, options: argparse.Namespace) -> Answer:
+    from edge_agent.generator import GeneratorSpecialist  # noqa: PLC0415
+    from edge_agent.specialists import default_threads  # noqa: PLC0415
+    from edge_agent.wire.outputs import written_data  # noqa: PLC0415
+
+    specialist = GeneratorSpecialist(bundle, options.threads or default_threads(), time.monotonic)
+    return lambda texts: [written_data(text, specialist.write(text)) for text in texts]
 
 
 def _lines() -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_agent.types import ModelCard, Output
-from edge_agent.wire.schema import ModelData, OutputData
+from edge_agent.wire.schema import ModelData, OutputData, WrittenData
 
 
 def model_data(card: ModelCard) -> ModelData:
@@ -30,6 +30,11 @@ def output_data(output: Output) -> OutputData:
     elif output.complete:
         data["value"] = output.value
     return data
+
+
+def written_data(text: str, output: Output) -> WrittenData:
+    """A text and what was written about it: the result of a ``generate`` request."""
+    return {"text": text, "output": output_data(output)}
 
 
 def without_words(data: OutputData) -> None:

@@ -16,6 +16,7 @@ from edge_agent.cli import main
 from edge_agent.wire.schema import DOCUMENTS, json_schema
 from tests.support.agent_process import write_config
 from tests.support.tiny_bundle import break_bundle
+from tests.support.tiny_generator import tiny_generator
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +47,16 @@ def test_infer_prints_a_line_for_each_argument(tiny: Path, capfdbinary: Any) -> 
     (asset, symptom) = lines[7]["entities"]
     assert (asset["text"], asset["start"], asset["end"]) == ("pump 7", 0, 6)
     assert symptom["label"] == "symptom"
+
+
+def test_infer_writes_with_a_bundle_that_writes(tmp_path: Path, capfdbinary: Any) -> None:
+    """One line a text, with what was written."""
+    folder = tiny_generator(tmp_path / "g")
+    lines = infer(capfdbinary, "--bundle", str(folder), "pump P-101 leaks", "valve 7")
+    assert [line["text"] for line in lines] == ["pump P-101 leaks", "valve 7"]
+    for line in lines:
+        jsonschema.validate(line, json_schema("written"))
+        assert line["output"]["value"]["priority"] in {"low", "high"}
 
 
 def test_infer_reads_lines(tiny: Path) -> None:
