@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 EXTRAS := demo,test
 PATHS := edge_agent tools tests
 
-.PHONY: wheel deb help setup demo test test-pythons system-packages lint types docs docs-write bench soak train clean
+.PHONY: wheel deb help setup demo test parity test-pythons system-packages lint types docs docs-write bench soak train clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | column -t -s '|'
@@ -29,6 +29,10 @@ system-packages: ## Install mosquitto, mosquitto-clients, strace, openssl where 
 test: EXTRAS := demo,test,factory-test
 test: setup system-packages ## Run every test, real brokers and kill tests included
 	@$(BIN)/python -m pytest $(ARGS)
+
+parity: EXTRAS := demo,test,factory-test
+parity: setup ## Compare Gemma 3 270M's shape with transformers (random weights; minutes, 8 GB of memory)
+	@$(BIN)/python -m pytest -m parity tests/factory $(ARGS)
 
 test-pythons: ## Run the fast tests on every supported Python that is found
 	@tools/pythons.sh | while read -r version python; do \

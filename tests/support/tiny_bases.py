@@ -54,9 +54,9 @@ def tiny_gemma3(folder: Path, **changes: Any) -> Path:
     sizes = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4,
              "num_key_value_heads": 2, "head_dim": 24, "intermediate_size": 96,
              "query_pre_attn_scalar": 20, "max_position_embeddings": 64, "layer_types": kinds,
-             "use_bidirectional_attention": True, "bos_token_id": 3}  # fmt: skip
-    size = pairs().get_vocab_size(with_added_tokens=True)
-    config = Gemma3TextConfig(vocab_size=size, **{**sizes, **changes})
+             "use_bidirectional_attention": True, "bos_token_id": 3,
+             "vocab_size": pairs().get_vocab_size(with_added_tokens=True)}  # fmt: skip
+    config = Gemma3TextConfig(**{**sizes, **changes})
     return saved(Gemma3TextModel(config), folder)
 
 
