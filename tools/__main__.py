@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from edge_agent.errors import AgentError
-from tools.commands import check_data, compare, evaluate, export_gemma3, pack, train
+from tools.commands import check_data, compare, evaluate, export_gemma3, give_task, pack, train
 from tools.errors import ToolError
 
 INSTALL = "pip install -e '.[train]'"
@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": (evaluate, "score a bundle on a labelled file, beside simple baselines"),
     "compare": (compare, "two bundles on one file, with a significance test"),
     "export-gemma3": (export_gemma3, "a bundle that writes text, out of a Gemma 3"),
+    "give-task": (give_task, "tell a bundle that writes what to write"),
     "pack": (pack, "verify a bundle and write it as one archive"),
 }
 
