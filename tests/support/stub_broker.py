@@ -26,10 +26,11 @@ NO = b"\x00"
 
 @dataclass
 class StubBroker:
-    """A context manager. Remembers no session and no message; forwards without any window.
+    """A context manager. Remembers no session; forwards without any window.
 
     ``properties`` are those of the CONNACK, encoded; ``reason`` its reason code; ``suback`` the
-    answer to each filter, None to hang up on whoever subscribes; ``echoes`` whether it forwards.
+    answer to each filter, None to hang up on whoever subscribes; ``echoes`` whether it forwards;
+    ``keeps`` whether the next to connect gets what was published before.
     """
 
     properties: bytes = b""
@@ -38,6 +39,8 @@ class StubBroker:
     puback: int = 0
     session_present: bool = False
     echoes: bool = True
+    keeps: bool = False
+    kept: list[bytes] = field(default_factory=list)
     subscribers: list[tuple[bytes, socket.socket]] = field(default_factory=list)
 
     def __enter__(self) -> StubBroker:
@@ -68,6 +71,8 @@ class StubBroker:
         if kind == CONNECT:
             head = bytes([self.session_present, self.reason, len(self.properties)])
             send(client, CONNACK, head + self.properties)
+            while self.kept:
+                send(client, 0x32, self.kept.pop())
             return self.reason == 0
         if kind == SUBSCRIBE:
             return self._subscribe(client, body)
@@ -93,6 +98,7 @@ class StubBroker:
         topic, mid = body[2 : 2 + size], body[2 + size : 4 + size]
         send(client, PUBACK, mid + bytes([self.puback, 0]))
         wanted = [other for name, other in self.subscribers if name == topic and self.echoes]
+        self.kept += [body] if self.keeps else []
         for other in wanted:
             send(other, 0x32, body)
 

@@ -41,16 +41,16 @@ def echo_topic(config: Config, name: str) -> str:
 def echo(patient: Patient) -> Finding:
     """A message from us to us, through the broker."""
     config = patient.config
-    topic = echo_topic(config, "echo")
+    topic, right = echo_topic(config, "echo"), f"readwrite {echo_topic(config, '#')}"
     with Visit(visitor(config)) as visit:
         if refusal := visit.subscribe(topic)[0]:
-            return _may_not(config, f"subscribe to {topic}: {refusal}", f"read {topic}")
+            return _may_not(config, f"subscribe to {topic}: {refusal}", right)
         begun_s = time.monotonic()
         answer = visit.publish(Publication(topic, b"{}", JSON))
         if answer.reason >= FAILURE:
-            return _may_not(config, f"publish to {topic}: {answer.reason_name}", f"write {topic}")
+            return _may_not(config, f"publish to {topic}: {answer.reason_name}", right)
         if not visit.wait_for(lambda: bool(visit.arrived), ECHO_LIMIT_S):
-            return _may_not(config, f"read {topic}: no echo came", f"read {topic}")
+            return _may_not(config, f"read {topic}: no echo came", right)
         return ok(f"through the broker and back in {(time.monotonic() - begun_s) * 1000:.0f} ms")
 
 
@@ -195,11 +195,10 @@ def _trial(patient: Patient, topic: str) -> Publication:
 
 def _may_not(config: Config, what: str, right: str) -> Finding:
     user = config.mqtt.username
-    who = f"user {user}" if user else "clients without a user name"
-    verb, _, topic = right.partition(" ")
+    below = f", below the line of user {user}" if user else ", before all lines of users"
     return error(
         f"we may not {what}",
-        f"let {who} {right}; Mosquitto: the line `topic {verb} {topic}` in its acl_file",
+        f"permit it; Mosquitto: the line `topic {right}` in its acl_file{below}",
     )
 
 
