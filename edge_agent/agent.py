@@ -9,24 +9,25 @@ signals into the inbox.
 from __future__ import annotations
 
 from edge_agent import __version__
-from edge_agent.acks import AckLedger, Entry
-from edge_agent.batching import Batcher
+from edge_agent.acks import AckLedger
 from edge_agent.config import Config
-from edge_agent.errors import BrokerUnavailable, SetupError
+from edge_agent.errors import SetupError
+from edge_agent.every import Every
 from edge_agent.health import InHand, health_report
 from edge_agent.intake import messages_of
 from edge_agent.log import LOGGER
 from edge_agent.metrics import Metrics
 from edge_agent.outbox import Outbox
+from edge_agent.reload import Reloader, Supply
 from edge_agent.results import Results
-from edge_agent.runner import Runner
 from edge_agent.session import SessionKeeper
-from edge_agent.specialists import EncoderSpecialist
+from edge_agent.standing import Standing
 from edge_agent.surroundings import Surroundings
 from edge_agent.transport import base
-from edge_agent.types import Delivery, JsonObject, Message, Operation, Timing
+from edge_agent.types import Delivery, JsonObject, Operation
 from edge_agent.wire.inbound import Identity, Rejection
-from edge_agent.wire.outbound import Writer, state_data
+from edge_agent.wire.outbound import Writer
+from edge_agent.work import work_for
 
 OUTBOUND_WINDOW = 64
 """Publishes without PUBACK at one time, where the broker's Receive Maximum permits more."""
@@ -42,39 +43,34 @@ class Agent:
     def __init__(
         self,
         config: Config,
-        specialist: EncoderSpecialist,
+        supply: Supply,
         transport: base.Transport,
         surroundings: Surroundings,
     ) -> None:
         self.config = config
         self.inbox = base.Inbox(config.limits.max_lossy_messages, config.limits.max_unacked_bytes)
-        self._card = specialist.card
-        self._runner = Runner(specialist, surroundings.crashes, config.limits.deadline_s)
         self._transport = transport
         self._keeper = SessionKeeper(config, surroundings.state_dir)
         self._notifier = surroundings.notifier
         self._clock = surroundings.clock
         self._now_s = self._clock.monotonic()
         self._metrics = Metrics(self._now_s)
-        self._report = health_report(self._metrics, surroundings)
-        self._reference = specialist.reference
         self._ledger = AckLedger()
         self._outbox = Outbox()
-        batch = config.batch
-        self._batcher: Batcher[tuple[Message, Entry]] = Batcher(
-            batch.max_messages, batch.max_chars, batch.max_wait_ms
-        )
-        output = config.output
-        self._writer = Writer(config.prefix, self._card, output.text, output.dead_letter_payload)
+        self._writer = Writer(config.prefix, config.output.text, config.output.dead_letter_payload)
         self._results = Results(self._writer, self._outbox, self._metrics)
+        self._work = work_for(config, supply.fleet, self._results, surroundings)
+        self._reloader = Reloader(supply, self._work, surroundings)
+        report = health_report(self._metrics, surroundings)
+        self._standing = Standing(self._writer, report, self._work, self._reloader)
         self._identity = Identity(config.client_id)
         self._session: base.SessionStarted | None = None
         self._ready = False
         self._stop_by_s: float | None = None
         self._said_stopped = False
-        self._next_health_s = 0.0
-        self._watchdog_s = surroundings.watchdog_s
-        self._next_watchdog_s = 0.0
+        self._watchdog = Every(surroundings.watchdog_s)
+        self._health_due = Every(config.health.interval_s)
+        self._look_due = Every(config.reload.watch_s)
         self._log = LOGGER("edge_agent")
 
     def run(self) -> None:
@@ -82,11 +78,12 @@ class Agent:
         self._transport.start(self.inbox)
         while not self._stopped():
             self._take_signals()
-            self._work()
+            self._run_models()
             self._acknowledge()
             self._send()
             self._keep_time()
         self._transport.stop(self.config.limits.stop_timeout_s)
+        self._reloader.stop(self.config.limits.stop_timeout_s)
 
     # signals
 
@@ -113,12 +110,23 @@ class Agent:
                 self._session_ended(signal)
             case base.Crashed(error):
                 raise error
+            case _:
+                self._handle_wish(signal)
+
+    def _handle_wish(self, signal: base.Signal) -> None:
+        """What people and other threads of this process ask for or tell."""
+        match signal:
             case base.CredentialsSeen():
-                self._report.tls.hear(signal)
+                self._standing.report.tls.hear(signal)
             case base.Asked(answer):
                 answer(self._health())
             case base.Stop(reason):
                 self._begin_stop(reason)
+            case base.Reload(reason):
+                self._reloader.ask(reason, self.inbox)
+            case base.ReloadEnded() if self._stop_by_s is None:
+                self._reloader.conclude(self.inbox)
+                self._outbox.add(self._standing.state("online"))
 
     def _arrived(self, delivery: Delivery) -> None:
         if self._stop_by_s is not None:
@@ -138,8 +146,10 @@ class Agent:
                 self._results.reject(part, entry)
             elif part.operation is Operation.HEALTH:
                 self._outbox.add(self._writer.answer(part, self._health()), entry)
+            elif part.operation is Operation.RELOAD:
+                self._reloader.ask_by_message(part, entry, self.inbox)
             else:
-                self._batcher.add((part, entry), len(part.text), self._now_s)
+                self._work.add(part, entry)
 
     def _delivered(self, signal: base.Delivered) -> None:
         if self._session is None or signal.epoch != self._session.epoch:
@@ -164,8 +174,7 @@ class Agent:
         self._ledger.session_started(resumed=signal.resumed)
         self._results.max_packet_bytes = signal.max_packet_bytes
         self._outbox.restart(min(signal.receive_maximum, OUTBOUND_WINDOW))
-        birth = state_data("online", self._card, self._clock.unix())
-        self._outbox.add_first(self._writer.state(birth))
+        self._outbox.add_first(self._standing.state("online"))
         self._identity = self._keeper.begin(signal, self._transport)
         self._metrics.count("connects")
 
@@ -187,28 +196,23 @@ class Agent:
         if not self._ready:
             self._ready = True
             self._notifier.ready()
-            self._log.info("ready", bundle=self._card.name, version=__version__)
+            self._log.info("ready", bundle=self._work.fleet.card.name, version=__version__)
         self._notifier.status(status)
 
-    # the model
+    # the models
 
-    def _work(self) -> None:
+    def _run_models(self) -> None:
         self._take_lossy()
-        due = self._stop_by_s is not None or self._batcher.due_in_s(self._now_s) == 0
-        if not (due and self._may_work()):
-            return
-        batch = dict(self._batcher.take())
-        for message, entry in list(batch.items()):
-            if error := self._runner.refusal(message, self._now_s):
-                self._results.conclude(message, error, Timing(), entry)
-                del batch[message]
-        for group in self._runner.groups(list(batch)):
-            started_s = self._clock.monotonic()
-            results = self._runner.run(group)
-            model_ms = (self._clock.monotonic() - started_s) * 1000
-            for message, result in zip(group, results, strict=True):
-                queue_ms = (started_s - message.delivery.received_s) * 1000
-                self._results.conclude(message, result, Timing(queue_ms, model_ms), batch[message])
+        due = self._stop_by_s is not None or self._work.due_in_s() == 0
+        if due and self._may_work():
+            self._work.run_batch()
+        elif self._may_shadow():
+            self._work.run_shadow()
+
+    def _may_shadow(self) -> bool:
+        """When all else is done, and all events are with the broker."""
+        at_rest = not (self._outbox or self._work or self.inbox.lossy or self._stop_by_s)
+        return at_rest and self._work.shadow_waits
 
     def _may_work(self) -> bool:
         """Not before READY (systemd aborts no hang before), nor while results pile up."""
@@ -218,7 +222,7 @@ class Agent:
     def _take_lossy(self) -> None:
         """QoS 0 fills what room the batch has; the rest waits where the newest win."""
         limit = self.config.batch.max_messages
-        while self.inbox.lossy and self._may_work() and len(self._batcher) < limit:
+        while self.inbox.lossy and self._may_work() and len(self._work) < limit:
             self._arrived(self.inbox.take_lossy())
 
     def _acknowledge(self) -> None:
@@ -232,48 +236,45 @@ class Agent:
     def _idle_s(self) -> float:
         """How long nothing needs doing unless a signal comes."""
         waits = [LONGEST_WAIT_S]
-        due_in_s = self._batcher.due_in_s(self._now_s)
+        due_in_s = self._work.due_in_s()
         if due_in_s is not None and self._may_work():
             waits.append(due_in_s)
-        if self.inbox.lossy and self._may_work():
+        if (self.inbox.lossy and self._may_work()) or self._may_shadow():
             waits.append(0.0)
-        if self._watchdog_s is not None:
-            waits.append(self._next_watchdog_s - self._now_s)
+        waits.append(self._watchdog.due_in_s(self._now_s))
         if self._stop_by_s is not None:
             waits.append(self._stop_by_s - self._now_s)
-        elif self._session is not None:
-            waits.append(self._next_health_s - self._now_s)
+        else:
+            waits.append(self._look_due.due_in_s(self._now_s))
+            if self._session is not None:
+                waits.append(self._health_due.due_in_s(self._now_s))
         return max(0.0, min(waits))
 
     def _keep_time(self) -> None:
         self._now_s = self._clock.monotonic()
-        if self._watchdog_s is not None and self._now_s >= self._next_watchdog_s:
-            self._next_watchdog_s = self._now_s + self._watchdog_s
+        if self._watchdog.is_due(self._now_s):
             self._notifier.alive()
-        if self._session is None or self._stop_by_s is not None:
+        if self._stop_by_s is not None:
             return
-        if self._now_s >= self._next_health_s:
-            self._next_health_s = self._now_s + self.config.health.interval_s
+        if self._look_due.is_due(self._now_s):
+            self._reloader.look(self.inbox)
+        if self._session is None:
+            return
+        if self._health_due.is_due(self._now_s):
             self._outbox.add(self._writer.health(self._health()))
             self._send()
         self._check_pubacks()
 
     def _check_pubacks(self) -> None:
-        sent_s, limit_s = self._outbox.oldest_sent_s(), self.config.mqtt.puback_timeout_s
-        if sent_s is not None and self._now_s - sent_s > limit_s:
-            error = BrokerUnavailable(
-                f"the broker has not acknowledged a publish within {limit_s:g} s",
-                "check the broker's load and log, or raise mqtt.puback_timeout_s",
-            )
+        if error := self._keeper.puback_overdue(self._outbox.oldest_sent_s(), self._now_s):
             self._transport.reconnect(error)
             self._session = None
 
     def _health(self) -> JsonObject:
         protocol = self._session.protocol if self._session else ""
-        depths = len(self._ledger), len(self._batcher), len(self._outbox)
+        depths = len(self._ledger), len(self._work), len(self._outbox)
         oldest_s = self._ledger.oldest_received_s()
-        in_hand = InHand(protocol, *depths, self.inbox.dropped, oldest_s)
-        return self._report.read(self._card, self._reference, in_hand)
+        return self._standing.health(InHand(protocol, *depths, self.inbox.dropped, oldest_s))
 
     def _begin_stop(self, reason: str) -> None:
         if self._stop_by_s is not None:
@@ -288,11 +289,10 @@ class Agent:
         if self._stop_by_s is None:
             return False
         over = self._session is None or self._now_s >= self._stop_by_s
-        if not over and (len(self._batcher) or len(self._outbox)):
+        if not over and (len(self._work) or len(self._outbox)):
             return False
         if not self._said_stopped:
             self._said_stopped = True
-            farewell = state_data("stopped", self._card, self._clock.unix())
-            self._outbox.add_first(self._writer.state(farewell))
+            self._outbox.add_first(self._standing.state("stopped"))
             self._send()
         return over or not len(self._outbox)

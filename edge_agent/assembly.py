@@ -10,8 +10,9 @@ from edge_agent.agent import Agent
 from edge_agent.config import Config
 from edge_agent.crashes import CrashRecord
 from edge_agent.host import Host
-from edge_agent.settings import configured_bundle
-from edge_agent.specialists import load_specialist
+from edge_agent.loading import supply_of
+from edge_agent.memory import use_one_heap
+from edge_agent.presence import Presence
 from edge_agent.state import default_runtime_dir, default_state_dir
 from edge_agent.surroundings import Surroundings
 from edge_agent.systemd import Notifier, watchdog_interval_s
@@ -23,19 +24,19 @@ from edge_agent.wire.outbound import JSON, state_data, to_json
 
 def assemble(config: Config) -> Agent:
     """An agent ready to run. SetupError when a person must act first."""
-    bundle = configured_bundle(config)
-    specialist = load_specialist(bundle, config.model.threads)
-    bundle.contents.clear()  # the session has its own copy; a gateway's memory is small
+    use_one_heap()
+    supply = supply_of(config)
     runtime_dir = config.paths.runtime_dir or default_runtime_dir() / config.client_id
     surroundings = Surroundings(
         state_dir=config.paths.state_dir or default_state_dir() / config.client_id,
         crashes=CrashRecord(runtime_dir),
+        presence=Presence(runtime_dir),
         notifier=Notifier(),
         host=Host(sensor_interval_s=config.health.interval_s),
         watchdog_s=watchdog_interval_s(),
     )
     address = replace(broker_address(config), will=last_will(config))
-    return Agent(config, specialist, PahoTransport(address), surroundings)
+    return Agent(config, supply, PahoTransport(address), surroundings)
 
 
 @contextmanager

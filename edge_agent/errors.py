@@ -10,7 +10,8 @@
     ├─ RejectedMessage   the message is at fault: dead letter, then ack
     │  ├─ UndecodableMessage  OversizedMessage  ExpiredMessage
     │  ├─ PoisonMessage  InferenceFailed
-    │  └─ UnknownOperation  UnknownSpecialist  ReplyTopicRefused
+    │  ├─ UnknownOperation  UnknownSpecialist  OperationDisabled
+    │  └─ ReplyTopicRefused  ReloadFailed
     └─ Unavailable       the world is at fault: wait with jitter, retry
        └─ BrokerUnavailable
 
@@ -107,6 +108,21 @@ class UnknownSpecialist(RejectedMessage):
 
     code = "unknown-specialist"
     stage = "request"
+
+
+class OperationDisabled(RejectedMessage):
+    """A request for something that the configuration does not permit."""
+
+    code = "operation-disabled"
+    stage = "request"
+
+
+class ReloadFailed(RejectedMessage):
+    """The answer to a ``reload`` request when the bundle in place stays."""
+
+    code = "reload-failed"
+    stage = "request"
+    retryable = True
 
 
 class ReplyTopicRefused(RejectedMessage):

@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from edge_agent.config import Generate
 from edge_agent.crashes import ID_BYTES, CrashRecord
 from edge_agent.errors import InferenceFailed, PoisonMessage, RejectedMessage
 from edge_agent.generator import GeneratorSpecialist, Writing
+from edge_agent.sections import Generate
 from edge_agent.surroundings import Clock
 from edge_agent.types import Output
 

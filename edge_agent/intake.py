@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edge_agent.config import Config, Source
+from edge_agent.config import Config
+from edge_agent.sections import Source
 from edge_agent.topics import matches
 from edge_agent.types import Delivery, Message
 from edge_agent.wire.inbound import Identity, Rejection, parse_event, parse_request

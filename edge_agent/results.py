@@ -35,7 +35,7 @@ class Results:
             self.metrics.count("requests")
             self._add(self.writer.answer_prediction(message, result), message, entry)
         else:
-            self.metrics.handled(result, timing, self.writer.card.digest)
+            self.metrics.handled(result.prediction, timing, result.card.digest)
             self._add(self.writer.event(message, result, timing), message, entry)
 
     def reject(self, rejected: Rejection, entry: Entry) -> None:

@@ -67,6 +67,16 @@ class SessionKeeper:
                     "then start again",
                 )
 
+    def puback_overdue(self, sent_s: float | None, now_s: float) -> BrokerUnavailable | None:
+        """What it means that the oldest publish without PUBACK was sent so long ago."""
+        limit_s = self.config.mqtt.puback_timeout_s
+        if sent_s is None or now_s - sent_s <= limit_s:
+            return None
+        return BrokerUnavailable(
+            f"the broker has not acknowledged a publish within {limit_s:g} s",
+            "check the broker's load and log, or raise mqtt.puback_timeout_s",
+        )
+
     def publish_refused(self, signal: Delivered, publication: Publication) -> AgentError:
         """What a PUBACK with a failure means: a person must act, or try again later."""
         problem = f"the broker refused our publish to {publication.topic}: {signal.reason_name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,16 @@ INPUTS = {"input_ids", "attention_mask"}
 SHORTEST_GROUP_TOKENS = 16
 WASTE = 1.5
 """In one run of the session the longest text is at most this much longer than the shortest."""
+
+
+class Specialist(Protocol):
+    """What answers messages. ``card`` names its bundle, ``reference`` counts its routes on dev."""
+
+    card: ModelCard
+    reference: dict[str, int]
+
+    def predict(self, texts: list[str]) -> list[Prediction]:
+        """One prediction a text, in order. Raises InferenceFailed."""
 
 
 class EncoderSpecialist:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge_agent.crashes import CrashRecord
 from edge_agent.host import Host
+from edge_agent.presence import Presence
 from edge_agent.systemd import Notifier
 
 
@@ -26,6 +27,7 @@ class Surroundings:
 
     state_dir: Path
     crashes: CrashRecord
+    presence: Presence
     notifier: Notifier
     clock: Clock = Clock()
     host: Host = field(default_factory=Host)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 JsonObject = dict[str, Any]
 COMPLETE = "complete"
+TrialMode = Literal["shadow", "canary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ class Operation(str, Enum):
     EXTRACT = "extract"
     GENERATE = "generate"
     HEALTH = "health"
+    RELOAD = "reload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,14 @@ class ModelCard:
     name: str
     version: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A prediction, and the bundle that made it."""
+
+    prediction: Prediction
+    card: ModelCard
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,17 +17,22 @@ MAX_LINES = 300
 LAYERS = (
     {"errors", "types"},
     {"egress", "exposition", "histogram", "host", "certificates", "crashes"}
-    | {"log", "state", "systemd", "topics", "values"},
+    | {"log", "memory", "state", "systemd", "topics", "values"},
+    {"presence", "sections", "watch"},
     {"answers", "archive", "config", "disk", "manifest", "signing", "surroundings"},
     {"bundle"},
     {"acks", "metrics", "settings", "staging"},
     {"store"},
-    {"batching", "outbox", "transport", "wire"},
+    {"batching", "every", "outbox", "transport", "wire"},
     {"exporter", "tls_report"},
     {"health", "inference", "intake", "session"},
     {"generator", "specialists"},
-    {"generating", "runner"},
-    {"results"},
+    {"fleet", "generating", "golden"},
+    {"runner"},
+    {"results", "shadow"},
+    {"work"},
+    {"reload"},
+    {"loading", "standing"},
     {"agent"},
     {"assembly"},
     {"demo", "doctor"},
@@ -46,9 +51,10 @@ SOLE_IMPORTERS = {
     "structlog": "log.py",
     "zstandard": "archive.py",
 }
-BROAD_EXCEPT_ALLOWED = {"cli.py", "doctor/examine.py", "transport/paho.py"}
-"""The outermost command, the doctor, who must tell of the rest when one check has a bug, and the
-network thread, whose bugs the agent's loop raises again."""
+BROAD_EXCEPT_ALLOWED = {"cli.py", "doctor/examine.py", "reload.py", "transport/paho.py"}
+"""The outermost command, the doctor, who must tell of the rest when one check has a bug, the
+loader, whose bug leaves the Fleet in place, and the network thread, whose bugs the agent's loop
+raises again."""
 
 NEVER_AT_RUN_TIME = {"torch", "transformers", "onnx", "tools", "sklearn", "amqtt"}
 

@@ -32,7 +32,7 @@ from edge_agent.doctor.table import groups as doctor_groups
 from edge_agent.exposition import METRICS, Metric
 from edge_agent.settings import default_bundle
 from edge_agent.specialists import EncoderSpecialist, load_specialist
-from edge_agent.types import Delivery, Message, Operation, Reply, Timing
+from edge_agent.types import Answer, Delivery, Message, Operation, Reply, Timing
 from edge_agent.wire.outbound import Writer
 
 ROOT = Path(__file__).parents[1]
@@ -82,8 +82,12 @@ def message(operation: Operation) -> Message:
     return Message("5f3c0d9a1b7e42c68d20e4f19a3b5c77", TEXT, delivery, operation, reply=reply)
 
 
+def answer() -> Answer:
+    return Answer(specialist().predict([TEXT])[0], specialist().card)
+
+
 def writer() -> Writer:
-    return Writer("edge/gw-1", specialist().card)
+    return Writer("edge/gw-1")
 
 
 def sample_infer() -> str:
@@ -91,16 +95,14 @@ def sample_infer() -> str:
 
 
 def sample_event() -> str:
-    prediction = specialist().predict([TEXT])[0]
-    event = writer().event(message(Operation.EVENT), prediction, Timing(0.4, 6.2))
+    event = writer().event(message(Operation.EVENT), answer(), Timing(0.4, 6.2))
     return f"`{TEXT}` on `{TOPIC}` gives, on `{event.topic}`:\n\n" + fenced(
         "json", pretty(event.payload)
     )
 
 
 def sample_reply() -> str:
-    prediction = specialist().predict([TEXT])[0]
-    reply = writer().answer_prediction(message(Operation.CLASSIFY), prediction)
+    reply = writer().answer_prediction(message(Operation.CLASSIFY), answer())
     return fenced("json", pretty(reply.payload))
 
 
@@ -145,9 +147,9 @@ def one_of_many(name: str, field: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def resolved(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    reference = field.get("$ref") or next(
-        (option["$ref"] for option in field.get("allOf", []) if "$ref" in option), None
-    )
+    options = [*field.get("allOf", []), *field.get("anyOf", [])]
+    references = (option["$ref"] for option in options if "$ref" in option)
+    reference = field.get("$ref") or next(references, None)
     found: dict[str, Any] = schema["$defs"][reference.rpartition("/")[2]] if reference else field
     return found
 

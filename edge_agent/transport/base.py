@@ -103,6 +103,18 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Reload:
+    """Somebody asks to take up what has changed on disk."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadEnded:
+    """The loader is done and holds the result."""
+
+
+@dataclass(frozen=True, slots=True)
 class LossyArrived:
     """``Inbox.lossy`` is no longer empty."""
 
@@ -117,6 +129,8 @@ Signal = (
     | Stop
     | CredentialsSeen
     | Asked
+    | Reload
+    | ReloadEnded
     | LossyArrived
 )
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edge_agent.config import Config, Limits, Source
+from edge_agent.config import Config
 from edge_agent.errors import (
     OversizedMessage,
     RejectedMessage,
@@ -16,6 +16,7 @@ from edge_agent.errors import (
     UnknownOperation,
     UnknownSpecialist,
 )
+from edge_agent.sections import Limits, Source
 from edge_agent.topics import is_topic
 from edge_agent.types import Delivery, Message, Operation, Reply
 from edge_agent.wire.json_text import as_text, fill, load, point, render
@@ -23,6 +24,7 @@ from edge_agent.wire.json_text import as_text, fill, load, point, render
 REQUESTS = {
     operation.value: operation for operation in Operation if operation is not Operation.EVENT
 }
+NEED_NO_TEXT = {Operation.HEALTH, Operation.RELOAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def parse_request(delivery: Delivery, config: Config, identity: Identity) -> Mes
         operation = _operation(delivery.topic)
         text = without_surrogates(_string(body, "text") or "")
         specialist = _specialist(body, config) if operation is Operation.GENERATE else None
-        if operation is not Operation.HEALTH and not text.strip():
+        if operation not in NEED_NO_TEXT and not text.strip():
             raise UndecodableMessage(
                 "the request has no text", 'send the text itself, or JSON {"text": "…"}'
             )
@@ -195,7 +197,7 @@ def _text_of(value: Any, source: Source) -> str:
 
 
 def _request_body(delivery: Delivery, limits: Limits) -> dict[str, Any]:
-    if not delivery.payload and delivery.topic.endswith(f"/{Operation.HEALTH.value}"):
+    if not delivery.payload and delivery.topic.rpartition("/")[2] in NEED_NO_TEXT:
         return {}
     raw = _decoded(delivery, limits)
     if not raw.lstrip().startswith("{"):

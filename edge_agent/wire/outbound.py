@@ -11,6 +11,7 @@ from typing import Any
 
 from edge_agent import __version__
 from edge_agent.types import (
+    Answer,
     Delivery,
     Entity,
     JsonObject,
@@ -47,15 +48,14 @@ class Writer:
     """Writes everything the agent says, below one topic prefix."""
 
     prefix: str
-    card: ModelCard
     text: str = "full"
     dead_letter_payload: bool = False
 
-    def event(self, message: Message, prediction: Prediction, timing: Timing) -> Publication:
+    def event(self, message: Message, answer: Answer, timing: Timing) -> Publication:
         """The CloudEvent of one message, on ``<prefix>/event/<route>``."""
-        delivery = message.delivery
+        delivery, prediction = message.delivery, answer.prediction
         data: EventData = {
-            **result_data(message.text, prediction, self.card),
+            **result_data(message.text, prediction, answer.card),
             "input": _input_data(delivery, message.index),
             "latency_ms": {
                 "queue": round(timing.queue_ms, 2),
@@ -112,9 +112,9 @@ class Writer:
             reply.topic, to_json(body), JSON, correlation_data=reply.correlation_data
         )
 
-    def answer_prediction(self, message: Message, prediction: Prediction) -> Publication:
+    def answer_prediction(self, message: Message, answer: Answer) -> Publication:
         """The reply to ``classify`` (the route alone) or ``extract`` (the entities alone)."""
-        result: JsonObject = {**result_data(message.text, prediction, self.card)}
+        result: JsonObject = {**result_data(message.text, answer.prediction, answer.card)}
         del result["entities" if message.operation is Operation.CLASSIFY else "route"]
         return self.answer(message, result)
 

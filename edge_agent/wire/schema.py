@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
 from edge_agent.types import JsonObject
+from edge_agent.wire.numbers import AgeData, AnswersData, HostData, SecondsData, ShadowData
 
 
 class AlternativeData(TypedDict):
@@ -173,6 +174,27 @@ class ReplyData(TypedDict):
     error: NotRequired[ReplyError]
 
 
+class ReloadData(TypedDict):
+    """What the latest reload came to. ``before`` is the bundle that answered until then."""
+
+    outcome: Literal["changed", "unchanged", "failed"]
+    time: str
+    reason: str
+    model: ModelData
+    before: NotRequired[ModelData]
+    problem: NotRequired[str]
+    fix: NotRequired[str]
+
+
+class ChallengerData(TypedDict):
+    """The bundle on trial; not ``active`` after the process crashed while it worked."""
+
+    model: ModelData
+    mode: Literal["shadow", "canary"]
+    share: float
+    active: bool
+
+
 class State(TypedDict):
     """Retained on ``<prefix>/state``: birth, last will, clean stop."""
 
@@ -180,55 +202,8 @@ class State(TypedDict):
     time: NotRequired[str]
     version: str
     model: NotRequired[ModelData]
-
-
-class HistogramData(TypedDict):
-    """``counts[i]`` values were at most ``le[i]``; the last count is that of all."""
-
-    le: list[float]
-    counts: list[int]
-    sum: float
-
-
-class SecondsData(TypedDict):
-    """Since the start: seconds waited, and seconds the batch ran."""
-
-    queue: HistogramData
-    model: HistogramData
-
-
-class AnswersData(TypedDict):
-    """What the model answers. Counts are since the start, rates over ``window`` latest messages.
-
-    Without ``unknown_token_rate`` the tokenizer can spell everything; without ``drift_psi`` the
-    bundle has no reference, or the window is too short.
-    """
-
-    abstained: int
-    tokens: int
-    unknown_tokens: int
-    confidence: HistogramData
-    window: int
-    abstention_rate: NotRequired[float]
-    unknown_token_rate: NotRequired[float]
-    drift_psi: NotRequired[float]
-
-
-class AgeData(TypedDict):
-    """Seconds since the oldest unacknowledged delivery (0 without), the last in, the last out."""
-
-    oldest_unacked: float
-    received: NotRequired[float]
-    delivered: NotRequired[float]
-
-
-class HostData(TypedDict):
-    """This process and its machine; what the machine does not tell is absent."""
-
-    rss_bytes: int
-    cpu_s: float
-    temperatures_c: dict[str, float]
-    throttled: NotRequired[bool]
+    challenger: NotRequired[ChallengerData]
+    reload: NotRequired[ReloadData]
 
 
 class TlsData(TypedDict):
@@ -260,6 +235,9 @@ class Health(TypedDict):
     age_s: NotRequired[AgeData]
     host: NotRequired[HostData]
     tls: NotRequired[TlsData]
+    challenger: NotRequired[ChallengerData]
+    shadow: NotRequired[ShadowData]
+    reload: NotRequired[ReloadData]
 
 
 DOCUMENTS: dict[str, Any] = {

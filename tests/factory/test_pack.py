@@ -207,7 +207,7 @@ def test_a_bundle_that_answers_otherwise_than_recorded_is_refused(
     bundle: Path, tmp_path: Path, change: dict, problem: str
 ) -> None:
     record(bundle, [golden(bundle, TEXTS[0]) | change])
-    with pytest.raises(ToolError, match="does not answer") as refused:
+    with pytest.raises(BundleError, match="does not answer") as refused:
         run(bundle, "--out", tmp_path / "x.tar.gz")
     assert problem in refused.value.problem
     assert repr(TEXTS[0]) in refused.value.problem
@@ -223,7 +223,7 @@ def test_confidence_may_differ_a_little(
     line["route"]["confidence"] -= off
     record(bundle, [line])
     if refused:
-        with pytest.raises(ToolError, match="confidence"):
+        with pytest.raises(BundleError, match="confidence"):
             run(bundle, "--out", tmp_path / "x.tar.gz")
     else:
         assert run(bundle, "--out", tmp_path / "x.tar.gz") == 0
@@ -231,7 +231,7 @@ def test_confidence_may_differ_a_little(
 
 def test_golden_lines_that_are_none_are_refused(bundle: Path, tmp_path: Path) -> None:
     record(bundle, [{"text": "pump"}])
-    with pytest.raises(ToolError, match="cannot be read"):
+    with pytest.raises(BundleError, match="cannot be read"):
         run(bundle, "--out", tmp_path / "x.tar.gz")
 
 

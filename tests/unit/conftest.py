@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import faulthandler
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.unit.site import Site
+
+
+@pytest.fixture(autouse=True)
+def own_log_and_signals() -> Iterator[None]:
+    """A command run in this process leaves neither a log on a closed stream nor its handlers."""
+    handler = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, handler)
+    structlog.reset_defaults()
 
 
 @pytest.fixture

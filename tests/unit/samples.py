@@ -7,6 +7,7 @@ from typing import Any
 
 from edge_agent.types import (
     Alternative,
+    Answer,
     Delivery,
     Entity,
     Message,
@@ -22,6 +23,7 @@ PREDICTION = Prediction(
     Route("fault", 0.8, alternatives=(Alternative("alarm", 0.15),)),
     (ENTITY, Entity("time", "06:40", 20, 25, 0.7, {"iso": "T06:40"})),
 )
+ANSWER = Answer(PREDICTION, CARD)
 DELIVERY = Delivery(
     topic="site/a",
     payload=b"the pump 7 is leaking",

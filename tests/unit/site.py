@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge_agent.agent import Agent
-from edge_agent.bundle import load_bundle
 from edge_agent.config import Config
 from edge_agent.crashes import CrashRecord
 from edge_agent.errors import BrokerUnavailable
+from edge_agent.fleet import Fleet
+from edge_agent.loading import supply_of
+from edge_agent.presence import Presence
+from edge_agent.reload import Supply
 from edge_agent.settings import load_config
-from edge_agent.specialists import EncoderSpecialist, load_specialist
+from edge_agent.specialists import EncoderSpecialist, Specialist
 from edge_agent.surroundings import Clock, Surroundings
 from edge_agent.systemd import Notifier
 from edge_agent.transport.base import Inbox, Signal, Stop
@@ -57,28 +61,36 @@ class Site:
         self.now_s = 1000.0
         self.broker = LoopbackBroker(now_s=lambda: self.now_s)
         self.steps: deque[Step] = deque()
-        self.specialist: EncoderSpecialist = load_specialist(load_bundle(bundle), 1)
+        self.supply: Supply = supply_of(self.config)
         self.watchdog_s: float | None = None
+
+    @property
+    def specialist(self) -> Any:
+        """The champion."""
+        return self.supply.fleet.champion
 
     def run(self, *steps: Step) -> Agent:
         """An agent's whole life: whenever it rests, the next step; after the last, a stop."""
         self.steps, self.stopping = deque(steps), False
         crashes = CrashRecord(self.folder / "run")
+        presence = Presence(self.folder / "run")
         self.transport = LoopbackTransport(self.broker)
         surroundings = Surroundings(
             state_dir=self.folder / "state",
             crashes=crashes,
+            presence=presence,
             notifier=Notifier(),
             clock=Clock(lambda: self.now_s, lambda: self.now_s),
             watchdog_s=self.watchdog_s,
         )
-        self.agent = agent = Agent(self.config, self.specialist, self.transport, surroundings)
+        self.agent = agent = Agent(self.config, self.supply, self.transport, surroundings)
         self.inbox = agent.inbox = ScriptedInbox(self)
         try:
             agent.run()
         finally:
             self.broker.client = None
             crashes.close()
+            presence.close()
         return agent
 
     def pause(self, timeout_s: float) -> None:
@@ -140,7 +152,7 @@ class Site:
 class Watched(EncoderSpecialist):
     """A specialist that notes what it is asked, and fails on some words as told."""
 
-    def __init__(self, inner: EncoderSpecialist, **failures: Exception) -> None:
+    def __init__(self, inner: Specialist, **failures: Exception) -> None:
         self.__dict__.update(vars(inner))
         self.asked: list[list[str]] = []
         self.failures = failures
@@ -154,7 +166,8 @@ class Watched(EncoderSpecialist):
 
 
 def watched(site: Site, **failures: Exception) -> Watched:
-    site.specialist = specialist = Watched(site.specialist, **failures)
+    specialist = Watched(site.supply.fleet.champion, **failures)
+    site.supply = replace(site.supply, fleet=Fleet(specialist))
     return specialist
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from edge_agent.bundle import load_bundle
-from edge_agent.config import Generate
 from edge_agent.crashes import CrashRecord
 from edge_agent.errors import InferenceFailed, PoisonMessage, RejectedMessage
 from edge_agent.generating import GenerationQueue, Order
 from edge_agent.generator import GeneratorSpecialist
+from edge_agent.sections import Generate
 from edge_agent.surroundings import Clock
 from edge_agent.types import Output
 from tests.support.tiny_generator import tiny_generator

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.config import Limits, Source
+from edge_agent.sections import Limits, Source
 from edge_agent.types import Delivery, Message
 from edge_agent.wire.inbound import Identity, Rejection, parse_event
 from tests.unit.samples import delivery

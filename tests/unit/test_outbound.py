@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.errors import ExpiredMessage, ReplyTopicRefused, UndecodableMessage
-from edge_agent.types import Operation, Prediction, Publication, Reply, Timing
+from edge_agent.types import Answer, Operation, Prediction, Publication, Reply, Timing
 from edge_agent.wire.inbound import Rejection
 from edge_agent.wire.outbound import CLOUDEVENT, JSON, Writer, iso_time, state_data, to_json
 from edge_agent.wire.schema import DOCUMENTS, json_schema
-from tests.unit.samples import CARD, DELIVERY, PREDICTION, delivery, message
+from tests.unit.samples import ANSWER, CARD, DELIVERY, delivery, message
 
-WRITER = Writer("edge/t", CARD)
+WRITER = Writer("edge/t")
 ERROR = UndecodableMessage("the payload is empty", "send text")
 REPLY = Reply("edge/t/reply/me", b"c", "q")
 
@@ -45,7 +45,7 @@ def test_schemas_are_schemas(name: str) -> None:
 
 def test_an_event_is_a_cloudevent_for_the_official_sdk() -> None:
     """Its attributes are read as meant, and its data is JSON."""
-    publication = WRITER.event(message(), PREDICTION, Timing(1.234, 5.678))
+    publication = WRITER.event(message(), ANSWER, Timing(1.234, 5.678))
     event = JSONFormat().read(None, publication.payload)
     assert event.get_id() == "0" * 32
     assert event.get_source() == "edge/t"
@@ -58,7 +58,7 @@ def test_an_event_is_a_cloudevent_for_the_official_sdk() -> None:
 
 def test_an_event_says_what_was_found_and_where() -> None:
     """Topic by route; values only where there are any; the input's digest."""
-    publication = WRITER.event(message(), PREDICTION, Timing())
+    publication = WRITER.event(message(), ANSWER, Timing())
     assert (publication.topic, publication.content_type) == ("edge/t/event/fault", CLOUDEVENT)
     assert not publication.retain
     data = body(publication, "event")["data"]
@@ -78,7 +78,9 @@ def test_an_event_says_what_was_found_and_where() -> None:
 
 def test_an_event_without_routes() -> None:
     """A bundle of labels only."""
-    publication = WRITER.event(message(), Prediction(None, (), truncated=True), Timing())
+    publication = WRITER.event(
+        message(), Answer(Prediction(None, (), truncated=True), CARD), Timing()
+    )
     data = body(publication, "event")["data"]
     assert publication.topic == "edge/t/event/none"
     assert data["route"] is None
@@ -88,7 +90,7 @@ def test_an_event_without_routes() -> None:
 def test_digest_mode_lets_no_text_out() -> None:
     """Neither the message nor what was found in it; places and labels stay."""
     secret = message("secret pump, secret 06:40")
-    publication = replace(WRITER, text="digest").event(secret, PREDICTION, Timing())
+    publication = replace(WRITER, text="digest").event(secret, ANSWER, Timing())
     data = body(publication, "event")["data"]
     assert "text" not in data
     assert b"pump" not in publication.payload
@@ -149,7 +151,7 @@ def test_a_request_that_cannot_be_answered_is_a_dead_letter() -> None:
 def test_an_answer_holds_what_was_asked_for(operation: Operation, there: str, absent: str) -> None:
     """The route alone, or the entities alone."""
     asked = message(operation=operation, reply=REPLY)
-    publication = WRITER.answer_prediction(asked, PREDICTION)
+    publication = WRITER.answer_prediction(asked, ANSWER)
     reply = body(publication, "reply")
     assert (publication.topic, publication.correlation_data) == (REPLY.topic, b"c")
     assert reply["ok"] is True

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.config import Config, Gateway, Specialist
+from edge_agent.config import Config
+from edge_agent.sections import Gateway, Specialist
 from edge_agent.types import Message, Operation, Reply
 from edge_agent.wire.inbound import Identity, Rejection, parse_request
 from tests.unit.samples import delivery
@@ -73,9 +74,10 @@ def test_the_property_goes_before_the_payload() -> None:
 
 
 @pytest.mark.parametrize("payload", ["", "{}", '{"id": "h"}'])
-def test_health_needs_no_text(payload: str) -> None:
+@pytest.mark.parametrize("operation", [Operation.HEALTH, Operation.RELOAD])
+def test_some_requests_need_no_text(payload: str, operation: Operation) -> None:
     """Not even a payload."""
-    assert accepted(payload, "health", response_topic=HERE).operation is Operation.HEALTH
+    assert accepted(payload, operation.value, response_topic=HERE).operation is operation
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def test_an_unknown_operation_names_the_known_ones() -> None:
     """The request's id goes back with it."""
     rejected = refused({"text": "x", "id": "q"}, "translate", response_topic=HERE)
     assert rejected.error.code == "unknown-operation"
-    assert rejected.error.fix == "use one of classify, extract, generate, health"
+    assert rejected.error.fix == "use one of classify, extract, generate, health, reload"
     assert rejected.reply == Reply(HERE, None, "q")
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.config import Config, Tls
+from edge_agent.config import Config
+from edge_agent.sections import Challenger, Tls
 from edge_agent.settings import load_config
 
 if sys.version_info >= (3, 11):
@@ -46,6 +47,7 @@ NO_ONE_VALUE = {
     ("routes.maintenance", "specialist"),
     ("source", "template"),
     ("metrics", "port"),
+    ("challenger", "bundle"),
     ("model", "public_key_file"),
     ("model", "threads"),
     ("paths", "state_dir"),
@@ -65,7 +67,8 @@ DERIVED = {
 
 def sample_section(config: Config, table: str) -> object:
     """A table that is only commented out has the defaults of its class."""
-    return Tls() if table == "mqtt.tls" else getattr(config, table)
+    absent = {"mqtt.tls": Tls(), "challenger": Challenger(bundle=Path("next"))}
+    return absent.get(table) or getattr(config, table)
 
 
 @pytest.mark.parametrize(("table", "key", "shown"), commented_settings())

@@ -8,7 +8,6 @@ import json
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,6 @@ from tools.errors import ToolError
 
 if TYPE_CHECKING:
     from edge_agent.bundle import Bundle
-    from edge_agent.types import Prediction
-
-CONFIDENCE_TOLERANCE = 0.05
-SHOWN_DIFFERENCES = 5
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
     """0 when the archive is written and was read back. Raises ToolError and AgentError."""
     from edge_agent.archive import check_format  # noqa: PLC0415
     from edge_agent.bundle import load_bundle  # noqa: PLC0415
+    from edge_agent.golden import check_golden  # noqa: PLC0415
+    from edge_agent.specialists import load_specialist  # noqa: PLC0415
 
     check_format(options.out)
     _refuse_place(options)
@@ -45,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     contents = renamed(bundle, options.name or bundle.card.name, options.version)
     if options.sign:
         contents |= signature(contents, options.sign)
-    answered = check_golden(bundle)
+    answered = check_golden(bundle, load_specialist(bundle, threads=1))
     try:
         packed = _write(contents, options)
     except OSError as error:
@@ -63,50 +60,6 @@ def _refuse_place(options: argparse.Namespace) -> None:
         raise ToolError(f"{out} exists", fix)
     if out.resolve().is_relative_to(options.bundle.resolve()):
         raise ToolError(f"{out} lies inside the bundle", f"choose another folder: --out {out.name}")
-
-
-def check_golden(bundle: Bundle) -> int:
-    """Lets the runtime answer ``golden.jsonl`` again; how many messages. Raises ToolError."""
-    from edge_agent.manifest import GOLDEN  # noqa: PLC0415
-    from edge_agent.specialists import load_specialist  # noqa: PLC0415
-
-    specialist = load_specialist(bundle, threads=1)
-    lines = bundle.contents.get(GOLDEN, b"").splitlines()
-    try:
-        items = [json.loads(line) for line in lines if line.strip()]
-        predictions = specialist.predict([item["text"] for item in items])
-        found = [d for pair in zip(items, predictions, strict=True) for d in differences(*pair)]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ToolError(
-            f"bundle {bundle.path}: {GOLDEN} cannot be read ({error!r})",
-            "train the bundle again, or copy it again from where it came",
-        ) from error
-    if found:
-        more = len(found) - SHOWN_DIFFERENCES
-        shown = "\n  ".join(found[:SHOWN_DIFFERENCES] + ([f"and {more} more"] if more > 0 else []))
-        raise ToolError(
-            f"bundle {bundle.path} does not answer as {GOLDEN} has it:\n  {shown}",
-            "compare the versions of onnxruntime here and where it was trained, or train it again",
-        )
-    return len(items)
-
-
-def differences(item: dict[str, Any], prediction: Prediction) -> Iterator[str]:
-    """In what a prediction differs from its golden line. KeyError and TypeError: no golden line."""
-    text, expected, found = item["text"], item["route"], prediction.route
-    if (expected is None) != (found is None):
-        yield f"{text!r}: a route, where there was none, or none where there was one"
-    if expected is not None and found is not None:
-        one = (expected["label"], expected["abstained"])
-        other = (found.label, found.abstained)
-        if one != other:
-            yield f"{text!r}: route {other}, recorded {one}"
-        elif abs(found.confidence - expected["confidence"]) > CONFIDENCE_TOLERANCE:
-            yield f"{text!r}: confidence {found.confidence}, recorded {expected['confidence']}"
-    spans = [(e["start"], e["end"], e["label"]) for e in item["entities"]]
-    now = [(e.start, e.end, e.label) for e in prediction.entities]
-    if sorted(spans) != sorted(now):
-        yield f"{text!r}: entities {now}, recorded {spans}"
 
 
 def renamed(bundle: Bundle, name: str, version: str | None) -> dict[str, bytes]:

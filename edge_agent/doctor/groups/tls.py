@@ -9,12 +9,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from edge_agent.certificates import Certificate, read_certificates
-from edge_agent.config import Tls
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, error, ok, unused, warning
 from edge_agent.doctor.groups.network import places
 from edge_agent.doctor.handshake import SpokenTo, names_shown, speak
 from edge_agent.doctor.patient import Patient
+from edge_agent.sections import Tls
 from edge_agent.transport.address import broker_address, tls_context
 
 NOT_CONFIGURED = "[mqtt.tls] is not configured"

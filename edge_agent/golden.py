@@ -1,0 +1,75 @@
+"""``golden.jsonl``: messages with the answers the bundle gave where it was made.
+
+Decisions must be equal. Confidences may differ a little: processors round differently.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from edge_agent.bundle import Bundle
+from edge_agent.errors import BundleError, InferenceFailed
+from edge_agent.manifest import GOLDEN
+from edge_agent.specialists import Specialist
+from edge_agent.types import Prediction
+
+CONFIDENCE_TOLERANCE = 0.05
+SHOWN_DIFFERENCES = 5
+
+
+def check_golden(bundle: Bundle, specialist: Specialist) -> int:
+    """Lets the runtime answer the golden messages again; how many. Raises BundleError."""
+    lines = bundle.contents.get(GOLDEN, b"").splitlines()
+    try:
+        items = [json.loads(line) for line in lines if line.strip()]
+        found = [difference for item in items for difference in _answered(item, specialist)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            f"bundle {bundle.path}: {GOLDEN} cannot be read ({error!r})",
+            "train the bundle again, or copy it again from where it came",
+        ) from error
+    except InferenceFailed as error:
+        raise BundleError(f"bundle {bundle.path}: {GOLDEN}: {error.problem}", error.fix) from error
+    if found:
+        more = len(found) - SHOWN_DIFFERENCES
+        shown = "\n  ".join(found[:SHOWN_DIFFERENCES] + ([f"and {more} more"] if more > 0 else []))
+        raise BundleError(
+            f"bundle {bundle.path} does not answer as {GOLDEN} has it:\n  {shown}",
+            "compare the versions of onnxruntime here and where it was trained, or train it again",
+        )
+    return len(items)
+
+
+def _answered(item: dict[str, Any], specialist: Specialist) -> Iterator[str]:
+    """One message a run: other threads and little memory must do meanwhile."""
+    (prediction,) = specialist.predict([item["text"]])
+    return differences(item, prediction)
+
+
+def differences(item: dict[str, Any], prediction: Prediction) -> Iterator[str]:
+    """In what a prediction differs from its golden line. KeyError and TypeError: no golden line."""
+    text, expected, found = item["text"], item["route"], prediction.route
+    if (expected is None) != (found is None):
+        yield f"{text!r}: a route, where there was none, or none where there was one"
+    if expected is not None and found is not None:
+        one = (expected["label"], expected["abstained"])
+        if one != route_decision(prediction):
+            yield f"{text!r}: route {route_decision(prediction)}, recorded {one}"
+        elif abs(found.confidence - expected["confidence"]) > CONFIDENCE_TOLERANCE:
+            yield f"{text!r}: confidence {found.confidence}, recorded {expected['confidence']}"
+    spans = sorted((e["start"], e["end"], e["label"]) for e in item["entities"])
+    if spans != entity_decisions(prediction):
+        yield f"{text!r}: entities {entity_decisions(prediction)}, recorded {spans}"
+
+
+def route_decision(prediction: Prediction) -> tuple[str, bool] | None:
+    """What of the route is a decision: the label, and whether it abstained."""
+    route = prediction.route
+    return (route.label, route.abstained) if route else None
+
+
+def entity_decisions(prediction: Prediction) -> list[tuple[int, int, str]]:
+    """What of the entities is a decision: spans and labels."""
+    return sorted((e.start, e.end, e.label) for e in prediction.entities)

@@ -1,0 +1,120 @@
+"""Messages that wait for the models, and their way through them. Knows nothing of brokers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_agent.acks import Entry
+from edge_agent.batching import Batcher
+from edge_agent.config import Config
+from edge_agent.fleet import Fleet
+from edge_agent.log import LOGGER
+from edge_agent.results import Results
+from edge_agent.runner import Result, Runner, mark
+from edge_agent.shadow import Comparison, Shadow
+from edge_agent.surroundings import Clock, Surroundings
+from edge_agent.types import Answer, Message, Timing
+
+BENCHED = "the agent crashed while the challenger worked"
+BENCHED_FIX = "install a mended bundle; `edge-agent reload` gives this one another chance"
+
+
+@dataclass
+class Work:
+    """``results`` takes what comes of each message, in the order in which they came."""
+
+    fleet: Fleet
+    runner: Runner
+    results: Results
+    clock: Clock
+    batcher: Batcher[tuple[Message, Entry]]
+
+    def __post_init__(self) -> None:
+        self._shadow = self._fresh_shadow()
+
+    def __len__(self) -> int:
+        return len(self.batcher)
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether there is a challenger and it takes part."""
+        return self._shadow.fleet.trial is not None
+
+    @property
+    def comparison(self) -> Comparison:
+        """What the shadow has seen since the challenger came."""
+        return self._shadow.comparison
+
+    @property
+    def shadow_waits(self) -> bool:
+        """Whether the challenger has something to look at."""
+        return len(self._shadow) > 0
+
+    def take_over(self, fleet: Fleet) -> None:
+        """From the next batch on, this Fleet answers."""
+        if fleet != self.fleet or not self.on_trial:
+            self.fleet = fleet
+            self._shadow = self._fresh_shadow()
+
+    def pardon(self) -> None:
+        """The next ``take_over`` gives a challenger that was left out another chance."""
+        if trial := self.fleet.trial:
+            self.runner.crashes.forgive(mark(trial.challenger.card))
+
+    def add(self, message: Message, entry: Entry) -> None:
+        """Takes a message in."""
+        self.batcher.add((message, entry), len(message.text), self.clock.monotonic())
+
+    def due_in_s(self) -> float | None:
+        """Seconds until the next batch closes, 0 when one is due, None when nothing waits."""
+        return self.batcher.due_in_s(self.clock.monotonic())
+
+    def run_shadow(self) -> None:
+        """Lets the challenger look at one message."""
+        self._shadow.run_one()
+
+    def run_batch(self) -> None:
+        """Works off the next batch."""
+        batch = dict(self.batcher.take())
+        now_s = self.clock.monotonic()
+        for message, entry in list(batch.items()):
+            if error := self.runner.refusal(message, now_s):
+                self.results.conclude(message, error, Timing(), entry)
+                del batch[message]
+        done = self._run(list(batch))
+        for message, entry in batch.items():
+            result, timing = done[message]
+            self.results.conclude(message, result, timing, entry)
+            if isinstance(result, Answer):
+                self._shadow.offer(message, result.prediction)
+
+    def _run(self, messages: list[Message]) -> dict[Message, tuple[Result, Timing]]:
+        done: dict[Message, tuple[Result, Timing]] = {}
+        fleet = self._shadow.fleet
+        for group in self.runner.groups(fleet, messages):
+            started_s = self.clock.monotonic()
+            results = self.runner.run(fleet, group)
+            model_ms = (self.clock.monotonic() - started_s) * 1000
+            for message, result in zip(group[1], results, strict=True):
+                queue_ms = (started_s - message.delivery.received_s) * 1000
+                done[message] = (result, Timing(queue_ms, model_ms))
+        return done
+
+    def _fresh_shadow(self) -> Shadow:
+        fleet, trial = self.fleet, self.fleet.trial
+        if trial and self.runner.is_benched(trial.challenger.card):
+            fleet = fleet.without_trial()
+            LOGGER("edge_agent").warning("challenger left out", problem=BENCHED, fix=BENCHED_FIX)
+        return Shadow(fleet, self.runner.crashes, self.clock)
+
+
+def work_for(config: Config, fleet: Fleet, results: Results, surroundings: Surroundings) -> Work:
+    """Work in batches as configured."""
+    batch = config.batch
+    return Work(
+        fleet,
+        Runner(surroundings.crashes, config.limits.deadline_s),
+        results,
+        surroundings.clock,
+        Batcher(batch.max_messages, batch.max_chars, batch.max_wait_ms),
+    )
