@@ -30,7 +30,7 @@ from tools.bundling.place import refuse_foreign_folder
 from tools.errors import ToolError
 from tools.export.generator import build_generator
 from tools.export.weight_file import write_graphs
-from tools.trunks.gemma3_generator import Gemma3Generator, load_generator
+from tools.trunks.gemma3_generator import Gemma3Generator, load_generator, refuse_other_families
 from tools.trunks.quantise import BITS, BLOCK, blocks_on_grid
 
 KIND = "generator"
@@ -69,6 +69,7 @@ def run(job: Job) -> Bundle:
     """Reads, quantises, writes, and loads back as the agent does. Raises ToolError."""
     refuse_foreign_folder(job.out)
     whole = open_base(job.folder)
+    refuse_other_families(whole)
     stops = stop_names(job.folder, read_tokenizer(whole.tokenizer))
     with tempfile.TemporaryDirectory() as scratch:
         base = whole

@@ -47,13 +47,17 @@ class Gemma3Generator(nn.Module):
         return [m for m in self.modules() if isinstance(m, (QuantLinear, Words))]
 
 
-def load_generator(base: Base, context: int) -> Gemma3Generator:
-    """The base as a generator, in floats. Raises ToolError where it cannot be one."""
+def refuse_other_families(base: Base) -> None:
+    """Raises ToolError where the base is no Gemma 3."""
     if base.architecture != "gemma3":
         raise ToolError(
             f"{base.path} is a {base.architecture}, which writes no text",
             "choose a Gemma 3, for instance google/gemma-3-270m-it",
         )
+
+
+def load_generator(base: Base, context: int) -> Gemma3Generator:
+    """A Gemma 3 as a generator, in floats. Raises ToolError where it cannot be one."""
     settings = Settings(base)
     settings.check(context)
     model = Gemma3Generator(_shape(settings, context)).requires_grad_(requires_grad=False)
