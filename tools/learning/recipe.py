@@ -12,7 +12,8 @@ class Recipe:
 
     Few messages get more epochs, so that there are ``fewest_steps`` at least. The development split
     judges about ``judgements`` times; training ends early when ``patience`` of them in a row were
-    no better.
+    no better. In the share ``heads_first`` only the heads learn: a head of random weights would
+    pull the base away from what it knows (LP-FT, arXiv 2202.10054).
     """
 
     epochs: int = 10
@@ -27,6 +28,7 @@ class Recipe:
     layer_decay: float = 0.85
     weight_decay: float = 0.01
     warm_up: float = 0.08
+    heads_first: float = 0.0
     float_share: float = 0.15
     refresh_steps: int = 25
     average: float = 0.995

@@ -48,6 +48,7 @@ class Verdict:
 
 
 Judge = Callable[[Encoder], Verdict]
+HEADS = ("route", "tag", "transitions")
 
 
 class Trainer:
@@ -134,8 +135,9 @@ class Trainer:
         warm = max(1, round(recipe.warm_up * total))
         far = min(1.0, max(0.0, (step - warm) / max(1, total - warm)))
         factor = min((step + 1) / warm, 0.01 + 0.99 * (1 + math.cos(math.pi * far)) / 2)
+        heads_only = step < recipe.heads_first * total
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
-            group["lr"] = rate * factor
+            group["lr"] = 0.0 if heads_only and not group["head"] else rate * factor
         if recipe.quantise and step == round(recipe.float_share * total):
             self.encoder.set_quantise(True)
         elif recipe.quantise and step % recipe.refresh_steps == 0 and self._quantising():
@@ -178,17 +180,17 @@ class Trainer:
 
 def _groups(encoder: Encoder, recipe: Recipe) -> list[dict[str, object]]:
     """Parameter groups: lower layers move less, vectors are not decayed."""
-    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    groups: dict[tuple[float, float, bool], dict[str, Any]] = {}
     for name, parameter in encoder.named_parameters():
-        rate = _rate(name, recipe, encoder.shape.layers)
+        rate, head = _rate(name, recipe, encoder.shape.layers), name.startswith(HEADS)
         decay = recipe.weight_decay if parameter.ndim > 1 and name != "positions" else 0.0
-        group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
-        group["params"].append(parameter)
+        fresh = {"params": [], "lr": rate, "weight_decay": decay, "head": head}
+        groups.setdefault((rate, decay, head), fresh)["params"].append(parameter)
     return list(groups.values())
 
 
 def _rate(name: str, recipe: Recipe, layers: int) -> float:
-    if name.startswith(("route", "tag", "transitions")):
+    if name.startswith(HEADS):
         return recipe.head_rate
     depth = int(name.split(".")[1]) + 1 if name.startswith("layers.") else 0
     return recipe.trunk_rate * recipe.layer_decay ** (layers - depth)
