@@ -14,8 +14,9 @@ from transformers import BertModel, Gemma3TextModel
 from edge_agent.inference.session import Session
 from tests.support import tiny_bases
 from tests.support.tiny_bases import MAKERS, edit, inputs, loaded
+from tools.bases.base import open_base
 from tools.export import build
-from tools.trunks.loading import Encoder
+from tools.trunks.loading import Encoder, load_encoder
 
 both = pytest.mark.parametrize("kind", MAKERS)
 
@@ -29,11 +30,17 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def assert_states_equal(folder: Path, model: type) -> None:
     """The trunk's last states are those of transformers, at every real token."""
-    ids, mask = inputs()
+    assert_encoder_equals(loaded(folder), folder, model, inputs())
+
+
+def assert_encoder_equals(
+    encoder: Encoder, folder: Path, model: type, batch: tuple[Tensor, Tensor]
+) -> None:
+    ids, mask = batch
     reference = model.from_pretrained(folder, attn_implementation="eager").eval()
     with torch.no_grad():
         expected = reference(ids, attention_mask=mask).last_hidden_state
-        found, _ = loaded(folder).states(ids, mask)
+        found, _ = encoder.states(ids, mask)
     torch.testing.assert_close(found[mask.bool()], expected[mask.bool()], atol=1e-4, rtol=0)
 
 
@@ -45,6 +52,18 @@ def test_a_bert_computes_what_transformers_computes(tmp_path: Path, activation: 
 @pytest.mark.parametrize("window", [512, 6])
 def test_a_gemma_computes_what_transformers_computes(tmp_path: Path, window: int) -> None:
     assert_states_equal(tiny_bases.tiny_gemma3(tmp_path, sliding_window=window), Gemma3TextModel)
+
+
+def test_a_gemma_is_right_beyond_the_reach_of_its_sliding_layers(tmp_path: Path) -> None:
+    """Looking both ways a window of 512 reaches 256 tokens: 600 of them, some rows padded."""
+    folder = tiny_bases.tiny_gemma3(tmp_path, sliding_window=512, max_position_embeddings=1024)
+    encoder = load_encoder(open_base(folder), routes=3, labels=2, max_tokens=640).eval()
+    ids = torch.randint(5, 400, (3, 600), generator=torch.Generator().manual_seed(2))
+    mask = torch.ones_like(ids)
+    mask[1, 300:], mask[2, 599:] = 0, 0
+    assert encoder.shape.window == 257
+    assert_encoder_equals(encoder, folder, Gemma3TextModel, (ids, mask))
+    assert_graph_equals(encoder, ids, mask)
 
 
 @pytest.mark.parametrize("rope_type", ["default", "linear"])
