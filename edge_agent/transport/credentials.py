@@ -8,7 +8,6 @@ broker has accepted them in a handshake beside it.
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
 import threading
 import time
@@ -19,8 +18,8 @@ from edge_agent.certificates import Certificate, first_to_expire, read_certifica
 from edge_agent.errors import AgentError, BrokerUnavailable, ConfigError
 from edge_agent.transport.address import BrokerAddress, certificate_refused, tls_context
 from edge_agent.transport.base import CredentialsSeen
+from edge_agent.transport.handshake import speak
 
-VERDICT_WAIT_S = 1.0
 Stamp = tuple[tuple[int, ...], ...]
 
 
@@ -106,20 +105,9 @@ def dates(address: BrokerAddress) -> dict[str, Certificate]:
 
 
 def tried(address: BrokerAddress, context: ssl.SSLContext) -> BrokerUnavailable | None:
-    """A handshake that ends there; why it failed. Speaks no MQTT.
-
-    In TLS 1.3 a broker turns a client away after the handshake: so its word is waited for.
-    """
-    where = (address.host, address.port)
+    """A handshake that ends there; why it failed."""
     try:
-        with (
-            socket.create_connection(where, address.connect_timeout_s) as plain,
-            context.wrap_socket(plain, server_hostname=address.host) as secured,
-        ):
-            secured.settimeout(VERDICT_WAIT_S)
-            with contextlib.suppress(TimeoutError):
-                if not secured.recv(1):
-                    raise ConnectionResetError("it hung up after the handshake")
+        speak(address, context, address.connect_timeout_s)
     except OSError as error:
         return BrokerUnavailable(
             f"the new TLS files are not used, the broker does not go with them: {error}",

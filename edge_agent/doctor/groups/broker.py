@@ -8,12 +8,12 @@ from typing import Any
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, error, needs_root, ok, skipped, warning
 from edge_agent.doctor.groups.network import places
-from edge_agent.doctor.handshake import speaks_tls
 from edge_agent.doctor.mosquitto import MosquittoConfig, fix, local_mosquitto
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.visit import SYS_DROPPED, SYS_VERSION
 from edge_agent.errors import AgentError, SetupError
 from edge_agent.transport.address import broker_address
+from edge_agent.transport.handshake import speaks_tls
 
 SMALL_PACKET_BYTES = 65536
 MAX_UNSAVED_CHANGES = 1000

@@ -12,10 +12,10 @@ from edge_agent.certificates import Certificate, read_certificates
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, error, ok, unused, warning
 from edge_agent.doctor.groups.network import places
-from edge_agent.doctor.handshake import SpokenTo, names_shown, speak
 from edge_agent.doctor.patient import Patient
 from edge_agent.sections import Tls
 from edge_agent.transport.address import broker_address, tls_context
+from edge_agent.transport.handshake import SpokenTo, names_shown, speak
 
 NOT_CONFIGURED = "[mqtt.tls] is not configured"
 SOON_DAYS = 30

@@ -25,18 +25,19 @@ class SpokenTo:
     certificate: Certificate
 
 
-def speak(address: BrokerAddress, context: ssl.SSLContext) -> SpokenTo:
+def speak(address: BrokerAddress, context: ssl.SSLContext, limit_s: float = LIMIT_S) -> SpokenTo:
     """A full handshake, host name checked where the context says so. OSError when it fails.
 
     In TLS 1.3 a broker turns a client away after the handshake: so its word is waited for.
     """
     with (
-        _connected(address) as plain,
+        _connected(address, limit_s) as plain,
         context.wrap_socket(plain, server_hostname=address.host) as secured,
     ):
         secured.settimeout(ALERT_WAIT_S)
         with contextlib.suppress(TimeoutError):
-            secured.recv(1)
+            if not secured.recv(1):
+                raise ConnectionResetError("it hung up after the handshake")
         cipher = secured.cipher()
         return SpokenTo(
             secured.version() or "", cipher[0] if cipher else "", _shown(secured.getpeercert())
@@ -69,8 +70,8 @@ def speaks_tls(address: BrokerAddress) -> bool:
         return False
 
 
-def _connected(address: BrokerAddress) -> socket.socket:
-    return socket.create_connection((address.host, address.port), LIMIT_S)
+def _connected(address: BrokerAddress, limit_s: float = LIMIT_S) -> socket.socket:
+    return socket.create_connection((address.host, address.port), limit_s)
 
 
 def _shown(certificate: Mapping[str, Any] | None) -> Certificate:
