@@ -11,7 +11,7 @@ from __future__ import annotations
 from edge_agent import __version__
 from edge_agent.acks import AckLedger
 from edge_agent.config import Config
-from edge_agent.errors import SetupError
+from edge_agent.errors import SessionTakenOver, SetupError
 from edge_agent.every import Every
 from edge_agent.health import InHand, health_report
 from edge_agent.intake import messages_of
@@ -188,6 +188,7 @@ class Agent:
             raise signal.error
         if signal.error is not None:
             self._metrics.count("disconnects")
+            self._metrics.count("takeovers", isinstance(signal.error, SessionTakenOver))
             self._log.warning("not connected", **signal.error.fields, retry_in_s=signal.retry_in_s)
             self._become_ready("waiting for the broker")
 

@@ -14,6 +14,7 @@
     │  └─ ReplyTopicRefused  ReloadFailed
     └─ Unavailable       the world is at fault: wait with jitter, retry
        └─ BrokerUnavailable
+          └─ SessionTakenOver
 
 Anything else is a bug: the process ends, systemd starts it again, unacknowledged deliveries return.
 """
@@ -138,3 +139,7 @@ class Unavailable(AgentError):
 
 class BrokerUnavailable(Unavailable):
     """No connection to the broker, or it stopped answering."""
+
+
+class SessionTakenOver(BrokerUnavailable):
+    """Another client of our name took our place at the broker."""

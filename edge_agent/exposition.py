@@ -41,6 +41,7 @@ METRICS = (
     Metric("connected", "gauge", "1 with a session at the broker, else 0.", "protocol"),
     Metric("connects_total", "counter", "Sessions begun or resumed.", "counters.connects"),
     Metric("disconnects_total", "counter", "Connections lost or failed.", "counters.disconnects"),
+    Metric("takeovers_total", "counter", "Lost to a client of our name.", "counters.takeovers"),
     Metric("deliveries_total", "counter", "Payloads that came in.", "counters.received"),
     Metric(
         "redeliveries_total",

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.config import Config
-from edge_agent.errors import AgentError, BrokerRefused, BrokerUnavailable, ConfigError
+from edge_agent.errors import (
+    AgentError,
+    BrokerRefused,
+    BrokerUnavailable,
+    ConfigError,
+    SessionTakenOver,
+)
 from edge_agent.transport.base import LastWill
 
 PERSON_MUST_ACT = {0x85, 0x86, 0x87, 0x8A, 0x8C}
@@ -149,10 +155,11 @@ def broken(address: BrokerAddress) -> BrokerUnavailable:
 
 def said_goodbye(address: BrokerAddress, reason: int, text: str) -> BrokerUnavailable:
     """A DISCONNECT from the broker."""
-    fix = "see the broker's log"
+    problem = f"broker {address} said goodbye: {text}"
     if reason == TAKEN_OVER:
         fix = f"stop the other client named {address.client_id}, or set mqtt.client_id"
-    return BrokerUnavailable(f"broker {address} said goodbye: {text}", fix)
+        return SessionTakenOver(problem, fix)
+    return BrokerUnavailable(problem, "see the broker's log")
 
 
 def overrun(address: BrokerAddress, held_bytes: int) -> BrokerUnavailable:

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from edge_agent.errors import BrokerRefused, BrokerUnavailable, ConfigError
+from edge_agent.transport.address import BrokerAddress, said_goodbye
 from edge_agent.wire.schema import json_schema
 from tests.support.agent_process import NotifySocket
 from tests.support.waiting import wait_until
@@ -95,6 +96,16 @@ def test_a_refused_connection_is_a_persons_to_mend(site: Site) -> None:
     site.broker.refused_connects.append(ConfigError("no password", "write one"))
     with pytest.raises(ConfigError, match="no password"):
         site.run()
+
+
+def test_a_second_client_of_our_name_is_counted(site: Site) -> None:
+    """Where the broker says so, health tells of it, apart from other lost connections."""
+    taken = said_goodbye(BrokerAddress("h", 1, "me"), 0x8E, "Session taken over")
+    site.broker.refused_connects += [taken, BrokerUnavailable("gone", "start it")]
+    site.run(site.send("pump"))
+    counters = site.said("health")[-1]["counters"]
+    assert (counters["disconnects"], counters["takeovers"]) == (2, 1)
+    assert "other client named me" in taken.fix
 
 
 def test_an_absent_broker_is_waited_for(site: Site) -> None:
