@@ -9,7 +9,7 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from edge_agent.bundle import Claim, read_claim, verify_bundle
+from edge_agent.bundle import Claim, load_bundle, read_claim, verify_bundle
 from edge_agent.config import Config
 from edge_agent.disk import explained
 from edge_agent.errors import BundleError
@@ -28,7 +28,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     def action(run: object, name: str, text: str) -> argparse.ArgumentParser:
         one = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
         one.set_defaults(action=run)
-        _add_places(one, keys=name in ("install", "rollback", "verify"))
+        if name != "verify":
+            _add_store(one)
+        if name in ("install", "rollback", "verify"):
+            _add_keys(one)
         return one
 
     install = action(_install, "install", "Verifies a bundle and makes it the current one.")
@@ -43,6 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     rollback.add_argument("--to", metavar="VERSION", help="this one instead of the previous one")
     verify = action(_verify, "verify", "Verifies a bundle; installs nothing.")
     verify.add_argument("source", type=Path, metavar="FILE|DIR", help="archive or bundle folder")
+    verify.add_argument("--golden", action="store_true", help="let it answer its golden messages")
     remove = action(_remove, "remove", "Removes a version that is not the current one.")
     remove.add_argument("name", metavar="NAME")
     remove.add_argument("version", metavar="VERSION", help="1.0.0, or with digest as `list` has it")
@@ -54,13 +58,16 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-def _add_places(parser: argparse.ArgumentParser, *, keys: bool) -> None:
-    add = parser.add_argument
-    add("--store", type=Path, metavar="DIR", help=f"{SYSTEM_STORE}, or of the user who is not root")
-    if keys:
-        text = f"where model.public_key_file may stand ({DEFAULT_CONFIG})"
-        add("--config", type=Path, metavar="FILE", help=text)
-        add("--public-key", type=Path, metavar="FILE", help="ask for a signature by this key")
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    text = f"{SYSTEM_STORE}, or of the user who is not root"
+    parser.add_argument("--store", type=Path, metavar="DIR", help=text)
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    text = f"where model.public_key_file may stand ({DEFAULT_CONFIG})"
+    parser.add_argument("--config", type=Path, metavar="FILE", help=text)
+    text = "ask for a signature by this key"
+    parser.add_argument("--public-key", type=Path, metavar="FILE", help=text)
 
 
 def _count(text: str) -> int:
@@ -138,14 +145,23 @@ def _verify(options: argparse.Namespace) -> int:
         folder = opened(source, Path(work))
         with called(source, folder):
             claim = verify_bundle(folder, keys)
-    print(f"{_named(claim)}: every file is as its manifest says")
+            golden = _answered(claim.path, keys) if options.golden else ""
+    print(f"{_named(claim)}: every file is as its manifest says{golden}")
     if claim.signed_by:
-        print(f"signed by key {claim.signed_by}")
-    elif claim.signature is None:
+        return 0
+    if claim.signature is None:
         print("not signed")
     else:
         print("signed; not checked, since no public key is configured: --public-key FILE")
     return 0
+
+
+def _answered(folder: Path, keys: PublicKeys | None) -> str:
+    from edge_agent.golden import check_golden  # noqa: PLC0415 - only this needs the runtime
+    from edge_agent.specialists import load_specialist  # noqa: PLC0415
+
+    bundle = load_bundle(folder, keys)
+    return f", {check_golden(bundle, load_specialist(bundle))} golden messages answered alike"
 
 
 def _remove(options: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from edge_agent.commands import bundle as command
 from edge_agent.manifest import MANIFEST
 from tests.support.agent_process import write_config
 from tests.support.keys import make_key, sign_bundle
-from tests.support.tiny_bundle import break_bundle, tiny_bundle
+from tests.support.tiny_bundle import break_bundle, tiny_bundle, write_manifest
 
 Say = Callable[..., str]
 
@@ -169,10 +169,23 @@ def test_verify_says_who_signed_and_installs_nothing(say: Say, root: Path, tmp_p
     assert say("verify", source).endswith("every file is as its manifest says\nnot signed\n")
     sign_bundle(source, private)
     assert "signed; not checked, since no public key" in say("verify", source)
-    assert "\nsigned by key " in say("verify", source, "--public-key", public)
+    assert ", signed by key " in say("verify", source, "--public-key", public)
     break_bundle(source, "digest")
     assert f"bundle {source}: model.onnx is damaged" in say("verify", source, code=78)
     assert not root.exists()
+
+
+def test_verify_lets_it_answer(say: Say, tmp_path: Path) -> None:
+    """On this machine, as it did where it was made."""
+    source = tiny_bundle(tmp_path / "tiny")
+    for label, code in (("fault", 0), ("alarm", 78)):
+        route = {"label": label, "confidence": 0.98, "abstained": False}
+        entities = [{"label": "symptom", "start": 0, "end": 7}]
+        line = {"text": "leaking", "route": route, "entities": entities}
+        (source / "golden.jsonl").write_text(json.dumps(line))
+        write_manifest(source, json.loads((source / MANIFEST).read_text()))
+        said = say("verify", source, "--golden", code=code)
+        assert ("1 golden messages answered alike" if code == 0 else "does not answer as") in said
 
 
 def test_somebody_who_is_not_root_has_a_store_of_their_own(
