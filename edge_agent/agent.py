@@ -204,9 +204,9 @@ class Agent:
 
     def _run_models(self) -> None:
         self._take_lossy()
-        due = self._stop_by_s is not None or self._work.due_in_s() == 0
-        if due and self._may_work():
-            self._work.run_batch()
+        stopping = self._stop_by_s is not None
+        if self._may_work() and (stopping or self._work.due_in_s() == 0):
+            self._work.run(flush=stopping)
         elif self._may_shadow():
             self._work.run_shadow()
 
@@ -222,8 +222,7 @@ class Agent:
 
     def _take_lossy(self) -> None:
         """QoS 0 fills what room the batch has; the rest waits where the newest win."""
-        limit = self.config.batch.max_messages
-        while self.inbox.lossy and self._may_work() and len(self._work) < limit:
+        while self.inbox.lossy and self._may_work() and self._work.has_room:
             self._arrived(self.inbox.take_lossy())
 
     def _acknowledge(self) -> None:

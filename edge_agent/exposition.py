@@ -65,6 +65,13 @@ METRICS = (
     Metric("messages_total", "counter", "Messages that became events.", "routes.*", "route"),
     Metric("requests_total", "counter", "Requests that the model answered.", "counters.requests"),
     Metric(
+        "outputs_total",
+        "counter",
+        "Outputs of specialists that write, by how they ended.",
+        "counters.outputs_*",
+        "end",
+    ),
+    Metric(
         "rejected_total",
         "counter",
         "Messages that became a dead letter or an error reply.",

@@ -2,16 +2,18 @@
 
 A champion answers. A challenger on trial answers a share of the messages (canary), or only looks
 at that share after the champion has answered (shadow). The share is chosen by the message's id, so
-that a redelivery meets the same specialist.
+that a redelivery meets the same specialist. Writers write about messages that have their route.
 """
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+from edge_agent.generator import GeneratorSpecialist
 from edge_agent.specialists import Specialist
-from edge_agent.types import ModelCard, TrialMode
+from edge_agent.types import ModelCard, Prediction, TrialMode
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,12 @@ class Trial:
 
 @dataclass(frozen=True)
 class Fleet:
-    """See the module."""
+    """See the module. ``writers`` by name; ``stages`` names the one that follows each route."""
 
     champion: Specialist
     trial: Trial | None = None
+    writers: Mapping[str, GeneratorSpecialist] = field(default_factory=dict)
+    stages: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def card(self) -> ModelCard:
@@ -48,6 +52,12 @@ class Fleet:
         if trial and trial.mode == "canary" and sampled(message_id, trial.share):
             return trial.challenger
         return self.champion
+
+    def follower(self, prediction: Prediction) -> GeneratorSpecialist | None:
+        """Who writes about a message after it has its route; abstained, it has none."""
+        route = prediction.route
+        name = self.stages.get(route.label) if route else None
+        return self.writers[name] if name else None
 
     def shadows(self, message_id: str) -> bool:
         """Whether the challenger looks at this message once the champion has answered it."""

@@ -6,11 +6,12 @@ Decisions must be equal. Confidences may differ a little: processors round diffe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from edge_agent.bundle import Bundle
 from edge_agent.errors import BundleError, InferenceFailed
+from edge_agent.generator import GeneratorSpecialist
 from edge_agent.manifest import GOLDEN
 from edge_agent.specialists import Specialist
 from edge_agent.types import Prediction
@@ -21,10 +22,34 @@ SHOWN_DIFFERENCES = 5
 
 def check_golden(bundle: Bundle, specialist: Specialist) -> int:
     """Lets the runtime answer the golden messages again; how many. Raises BundleError."""
+
+    def answered(item: dict[str, Any]) -> Iterator[str]:
+        """One message a run: other threads and little memory must do meanwhile."""
+        (prediction,) = specialist.predict([item["text"]])
+        return differences(item, prediction)
+
+    return _check(bundle, answered)
+
+
+def check_written(bundle: Bundle, specialist: GeneratorSpecialist) -> int:
+    """Lets the runtime write about the golden messages again; how many. Raises BundleError.
+
+    Each must be written about in full. Processors round differently, so what is written may differ.
+    """
+
+    def written(item: dict[str, Any]) -> Iterator[str]:
+        output = specialist.write(item["text"])
+        if not output.complete:
+            yield f"{item['text']!r}: no whole output: {output.end}"
+
+    return _check(bundle, written)
+
+
+def _check(bundle: Bundle, answered: Callable[[dict[str, Any]], Iterator[str]]) -> int:
     lines = bundle.contents.get(GOLDEN, b"").splitlines()
     try:
         items = [json.loads(line) for line in lines if line.strip()]
-        found = [difference for item in items for difference in _answered(item, specialist)]
+        found = [difference for item in items for difference in answered(item)]
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(
             f"bundle {bundle.path}: {GOLDEN} cannot be read ({error!r})",
@@ -40,12 +65,6 @@ def check_golden(bundle: Bundle, specialist: Specialist) -> int:
             "compare the versions of onnxruntime here and where it was trained, or train it again",
         )
     return len(items)
-
-
-def _answered(item: dict[str, Any], specialist: Specialist) -> Iterator[str]:
-    """One message a run: other threads and little memory must do meanwhile."""
-    (prediction,) = specialist.predict([item["text"]])
-    return differences(item, prediction)
 
 
 def differences(item: dict[str, Any], prediction: Prediction) -> Iterator[str]:

@@ -11,7 +11,8 @@ from edge_agent.metrics import Metrics
 from edge_agent.surroundings import Clock, Surroundings
 from edge_agent.tls_report import TlsReport
 from edge_agent.types import JsonObject, ModelCard
-from edge_agent.wire.outbound import iso_time, model_data
+from edge_agent.wire.outbound import iso_time
+from edge_agent.wire.outputs import model_data
 
 
 @dataclass(frozen=True)

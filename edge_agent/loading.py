@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,15 +11,24 @@ from edge_agent.bundle import Bundle, Claim, load_bundle, read_claim
 from edge_agent.config import Config
 from edge_agent.errors import BundleError
 from edge_agent.fleet import Fleet, Trial
-from edge_agent.golden import check_golden
+from edge_agent.generator import GeneratorSpecialist
+from edge_agent.golden import check_golden, check_written
+from edge_agent.manifest import WEIGHTS
 from edge_agent.memory import available_bytes
 from edge_agent.reload import Failure, Loader, Supply
-from edge_agent.settings import configured_keys, default_bundle
-from edge_agent.specialists import Specialist, load_specialist
+from edge_agent.settings import (
+    configured_bundle,
+    configured_keys,
+    configured_writers,
+    default_bundle,
+)
+from edge_agent.specialists import Specialist, default_threads, load_specialist
 from edge_agent.watch import BundleWatch
 
 PEAK_PER_BYTE = 4
 """Bytes taken for a moment for each byte of a bundle while it loads: measured 3.4."""
+PEAK_PER_MAPPED_BYTE = 2
+"""Of weights that are mapped: themselves, and the runtime's packed copy."""
 
 
 def bundle_paths(config: Config) -> tuple[Path, ...]:
@@ -26,9 +37,14 @@ def bundle_paths(config: Config) -> tuple[Path, ...]:
     return (champion, config.challenger.bundle) if config.challenger else (champion,)
 
 
+def writer_paths(config: Config) -> dict[str, Path]:
+    """The folders of the specialists that write, by name."""
+    return {name: specialist.bundle for name, specialist in config.specialists.items()}
+
+
 def supply_of(config: Config) -> Supply:
     """The Fleet to start with, and what makes the next. SetupError when there is no champion."""
-    watch = BundleWatch(bundle_paths(config))
+    watch = BundleWatch((*bundle_paths(config), *writer_paths(config).values()))
     fleet, error = first_fleet(config)
     problem = Failure(error.problem, error.fix) if error else None
     return Supply(
@@ -39,8 +55,10 @@ def supply_of(config: Config) -> Supply:
 def first_fleet(config: Config) -> tuple[Fleet, BundleError | None]:
     """The Fleet to start with. A challenger that cannot be used is left out, and why is said."""
     keys = configured_keys(config)
-    champion, *challenger = bundle_paths(config)
-    fleet = Fleet(_specialist(load_bundle(champion, keys), config))
+    _, *challenger = bundle_paths(config)
+    champion = _specialist(configured_bundle(config), config)
+    writers = {name: _writer(one, config) for name, one in configured_writers(config).items()}
+    fleet = Fleet(champion, writers=writers, stages=_stages(config))
     try:
         for path in challenger:
             fleet = _with_trial(fleet, _specialist(load_bundle(path, keys), config), config)
@@ -56,13 +74,46 @@ def next_fleet(config: Config, current: Fleet) -> Fleet:
     """
     known = {specialist.card.digest: specialist for specialist in current.specialists}
     champion, *challenger = [_proved(path, config, known) for path in bundle_paths(config)]
-    fleet = Fleet(champion)
+    writers = {
+        name: _proved_writer(path, config, current) for name, path in writer_paths(config).items()
+    }
+    fleet = Fleet(champion, writers=writers, stages=_stages(config))
     return _with_trial(fleet, challenger[0], config) if challenger else fleet
 
 
 def _with_trial(fleet: Fleet, challenger: Specialist, config: Config) -> Fleet:
     trial = config.challenger
-    return Fleet(fleet.champion, Trial(challenger, trial.mode, trial.share)) if trial else fleet
+    if trial is None:
+        return fleet
+    return replace(fleet, trial=Trial(challenger, trial.mode, trial.share))
+
+
+def _stages(config: Config) -> dict[str, str]:
+    """Who writes about the messages of each route."""
+    return {route: stage.specialist for route, stage in config.routes.items()}
+
+
+def _proved_writer(path: Path, config: Config, current: Fleet) -> GeneratorSpecialist:
+    """Verified, and once it is loaded, writing as its golden messages say."""
+    known = {writer.card.digest: writer for writer in current.writers.values()}
+    keys = configured_keys(config)
+    try:
+        claim = read_claim(path, keys)
+        if claim.digest in known:
+            return known[claim.digest]
+        _require_memory(claim)
+        return _writer(load_bundle(claim.path, keys), config, prove=True)
+    except MemoryError as error:
+        raise _too_large(path, "memory ran out while it was loaded") from error
+
+
+def _writer(bundle: Bundle, config: Config, *, prove: bool = False) -> GeneratorSpecialist:
+    threads = config.model.threads or default_threads()
+    writer = GeneratorSpecialist(bundle, threads, time.monotonic)
+    if prove:
+        check_written(bundle, writer)
+    bundle.contents.clear()
+    return writer
 
 
 def _proved(path: Path, config: Config, known: dict[str, Specialist]) -> Specialist:
@@ -88,7 +139,9 @@ def _specialist(bundle: Bundle, config: Config, *, prove: bool = False) -> Speci
 
 
 def _require_memory(claim: Claim) -> None:
-    need = PEAK_PER_BYTE * sum(file.size_bytes for file in claim.manifest.files.values())
+    sizes = {name: file.size_bytes for name, file in claim.manifest.files.items()}
+    mapped = sizes.pop(WEIGHTS, 0)
+    need = PEAK_PER_BYTE * sum(sizes.values()) + PEAK_PER_MAPPED_BYTE * mapped
     room = available_bytes()
     if room is not None and need > room:
         said = f"loading it takes up to {need >> 20} MiB, {max(room, 0) >> 20} MiB are to be had"

@@ -21,7 +21,8 @@ from edge_agent.transport.base import Inbox, ReloadEnded
 from edge_agent.types import Message
 from edge_agent.watch import BundleWatch
 from edge_agent.wire.inbound import Rejection
-from edge_agent.wire.outbound import iso_time, model_data
+from edge_agent.wire.outbound import iso_time
+from edge_agent.wire.outputs import model_data
 from edge_agent.wire.schema import ReloadData
 from edge_agent.work import Work
 

@@ -31,6 +31,9 @@ class Results:
         """Every message that was to see the model ends here."""
         if isinstance(result, RejectedMessage):
             self.reject(_rejection(message, result), entry)
+        elif message.operation is Operation.GENERATE:
+            self.metrics.count("requests")
+            self._add(self.writer.answer_output(message, result), message, entry)
         elif message.operation is not Operation.EVENT:
             self.metrics.count("requests")
             self._add(self.writer.answer_prediction(message, result), message, entry)

@@ -158,7 +158,27 @@ def _anchored(config: Config, folder: Path) -> Config:
 
 def configured_bundle(config: Config) -> Bundle:
     """The bundle that the configuration asks for, verified. SetupError."""
-    return load_bundle(config.model.bundle or default_bundle(), configured_keys(config))
+    bundle = load_bundle(config.model.bundle or default_bundle(), configured_keys(config))
+    check_stages(config, bundle)
+    return bundle
+
+
+def configured_writers(config: Config) -> dict[str, Bundle]:
+    """The bundles that write, by the names of their specialists, verified. SetupError."""
+    keys = configured_keys(config)
+    return {name: load_bundle(one.bundle, keys) for name, one in config.specialists.items()}
+
+
+def check_stages(config: Config, bundle: Bundle) -> None:
+    """ConfigError when a route is to be written about that the bundle does not have."""
+    routes = bundle.manifest.routes
+    for route in config.routes:
+        if route not in routes:
+            raise ConfigError(
+                f"routes.{route}: bundle {bundle.card.name} has no route {route}"
+                f"{_suggest(route, set(routes))}",
+                "correct the table's name, or remove it",
+            )
 
 
 def configured_keys(config: Config) -> PublicKeys | None:

@@ -8,7 +8,8 @@ from edge_agent.health import HealthReport, InHand
 from edge_agent.reload import Reloader
 from edge_agent.types import JsonObject, Publication
 from edge_agent.wire.numbers import ShadowData
-from edge_agent.wire.outbound import Writer, model_data, state_data
+from edge_agent.wire.outbound import Writer, state_data
+from edge_agent.wire.outputs import model_data
 from edge_agent.work import Work
 
 

@@ -178,10 +178,11 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A prediction, and the bundle that made it."""
+    """A prediction, the bundle that made it, and what a specialist wrote besides."""
 
     prediction: Prediction
     card: ModelCard
+    output: Output | None = None
 
 
 @dataclass(frozen=True, slots=True)

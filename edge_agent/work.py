@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from edge_agent.acks import Entry
 from edge_agent.batching import Batcher
 from edge_agent.config import Config
+from edge_agent.errors import RejectedMessage
 from edge_agent.fleet import Fleet
+from edge_agent.generating import GenerationQueue
 from edge_agent.log import LOGGER
 from edge_agent.results import Results
 from edge_agent.runner import Result, Runner, mark
+from edge_agent.second_stage import Routed, SecondStage
 from edge_agent.shadow import Comparison, Shadow
 from edge_agent.surroundings import Clock, Surroundings
-from edge_agent.types import Answer, Message, Timing
+from edge_agent.types import Answer, Message, Operation, Timing
 
 BENCHED = "the agent crashed while the challenger worked"
 BENCHED_FIX = "install a mended bundle; `edge-agent reload` gives this one another chance"
@@ -28,12 +31,18 @@ class Work:
     results: Results
     clock: Clock
     batcher: Batcher[tuple[Message, Entry]]
+    second_stage: SecondStage
 
     def __post_init__(self) -> None:
         self._shadow = self._fresh_shadow()
 
     def __len__(self) -> int:
-        return len(self.batcher)
+        return len(self.batcher) + len(self.second_stage)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the next batch could take one message more."""
+        return len(self.batcher) < self.batcher.max_messages
 
     @property
     def on_trial(self) -> bool:
@@ -63,10 +72,22 @@ class Work:
 
     def add(self, message: Message, entry: Entry) -> None:
         """Takes a message in."""
-        self.batcher.add((message, entry), len(message.text), self.clock.monotonic())
+        if message.specialist is None:
+            self.batcher.add((message, entry), len(message.text), self.clock.monotonic())
+        else:
+            self.second_stage.answer(message, entry, self.fleet.writers[message.specialist])
 
     def due_in_s(self) -> float | None:
-        """Seconds until the next batch closes, 0 when one is due, None when nothing waits."""
+        """Seconds until there is work, 0 when it is due, None when nothing waits."""
+        return 0.0 if len(self.second_stage) else self._batch_due_in_s()
+
+    def run(self, *, flush: bool) -> None:
+        """The next batch if it is due, or at once to ``flush``; then a slice of what is written."""
+        if flush or self._batch_due_in_s() == 0:
+            self.run_batch()
+        self.second_stage.run_slice()
+
+    def _batch_due_in_s(self) -> float | None:
         return self.batcher.due_in_s(self.clock.monotonic())
 
     def run_shadow(self) -> None:
@@ -84,9 +105,19 @@ class Work:
         done = self._run(list(batch))
         for message, entry in batch.items():
             result, timing = done[message]
-            self.results.conclude(message, result, timing, entry)
+            self._conclude(message, result, timing, entry)
             if isinstance(result, Answer):
                 self._shadow.offer(message, result.prediction)
+
+    def _conclude(self, message: Message, result: Result, timing: Timing, entry: Entry) -> None:
+        """An event waits for its output, where its route has one; all else is said at once."""
+        writer = None
+        if isinstance(result, Answer) and message.operation is Operation.EVENT:
+            writer = self.fleet.follower(result.prediction)
+        if writer is None or isinstance(result, RejectedMessage):
+            self.results.conclude(message, result, timing, entry)
+        else:
+            self.second_stage.follow(Routed(message, result, timing, entry), writer)
 
     def _run(self, messages: list[Message]) -> dict[Message, tuple[Result, Timing]]:
         done: dict[Message, tuple[Result, Timing]] = {}
@@ -117,4 +148,7 @@ def work_for(config: Config, fleet: Fleet, results: Results, surroundings: Surro
         results,
         surroundings.clock,
         Batcher(batch.max_messages, batch.max_chars, batch.max_wait_ms),
+        SecondStage(
+            results, GenerationQueue(surroundings.crashes, surroundings.clock, config.generate)
+        ),
     )

@@ -30,6 +30,7 @@ LAYERS = (
     {"fleet", "generating", "golden"},
     {"runner"},
     {"results", "shadow"},
+    {"second_stage"},
     {"work"},
     {"reload"},
     {"loading", "standing"},

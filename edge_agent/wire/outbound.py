@@ -24,13 +24,13 @@ from edge_agent.types import (
     Timing,
 )
 from edge_agent.wire.inbound import Rejection
+from edge_agent.wire.outputs import model_data, output_data, without_words, written_data
 from edge_agent.wire.schema import (
     DeadLetter,
     EntityData,
     Event,
     EventData,
     InputData,
-    ModelData,
     ReplyData,
     ResultData,
     RouteData,
@@ -62,6 +62,8 @@ class Writer:
                 "model": round(timing.model_ms, 2),
             },
         }
+        if answer.output is not None:
+            data["output"] = output_data(answer.output)
         if self.text == "digest":
             _strip_text(data)
         event: Event = {
@@ -118,6 +120,12 @@ class Writer:
         del result["entities" if message.operation is Operation.CLASSIFY else "route"]
         return self.answer(message, result)
 
+    def answer_output(self, message: Message, answer: Answer) -> Publication:
+        """The reply to ``generate``."""
+        if answer.output is None:
+            raise ValueError(f"nothing was written about message {message.id}")
+        return self.answer(message, {**written_data(message.text, answer.output)})
+
     def state(self, state: State) -> Publication:
         """Retained birth, last will or farewell."""
         return Publication(f"{self.prefix}/state", to_json(state), JSON, retain=True)
@@ -152,11 +160,6 @@ def result_data(text: str, prediction: Prediction, card: ModelCard) -> ResultDat
         "truncated": prediction.truncated,
         "model": model_data(card),
     }
-
-
-def model_data(card: ModelCard) -> ModelData:
-    """Name, version and digest of a bundle."""
-    return {"name": card.name, "version": card.version, "digest": card.digest}
 
 
 def state_data(state: str, card: ModelCard | None = None, now_s: float | None = None) -> State:
@@ -222,3 +225,5 @@ def _strip_text(data: EventData) -> None:
     for entity in data["entities"]:
         entity["text"] = ""
         entity.pop("value", None)
+    if "output" in data:
+        without_words(data["output"])
