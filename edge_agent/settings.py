@@ -30,11 +30,7 @@ BUNDLE = Path("models/gateway-default")
 def load_config(path: Path | None, flags: list[str]) -> Config:
     """Reads file, environment and flags. ConfigError names every problem by its key path."""
     chosen = path or DEFAULT_CONFIG
-    if not chosen.is_file():
-        raise ConfigError(
-            f"configuration {chosen}: no such file",
-            "pass --config FILE, or start from the commented config/edge-agent.toml",
-        )
+    _refuse_absent(chosen)
     _refuse_unknown_variables()
     chosen = chosen.absolute()
 
@@ -55,6 +51,21 @@ def load_config(path: Path | None, flags: list[str]) -> Config:
             f"configuration {chosen}: {error}", "see `edge-agent run --help` and the sample file"
         ) from error
     return _anchored(config, chosen.parent)
+
+
+def _refuse_absent(path: Path) -> None:
+    try:
+        there = path.is_file()
+    except PermissionError as error:
+        raise ConfigError(
+            f"configuration {path}: this user may not look into its folder",
+            "run the command as root, with sudo",
+        ) from error
+    if not there:
+        raise ConfigError(
+            f"configuration {path}: no such file",
+            "pass --config FILE, or start from the commented config/edge-agent.toml",
+        )
 
 
 def usable_parts(path: Path) -> Config:

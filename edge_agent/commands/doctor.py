@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import traceback
 
 from edge_agent.commands import serve
 
@@ -37,7 +38,8 @@ def run(options: argparse.Namespace) -> int:
     if isinstance(done.raised, BrokenPipeError):
         raise done.raised
     if done.raised is not None:
-        print(f"edge-agent: doctor failed: {done.raised!r}", file=sys.stderr)
+        trace = "".join(traceback.format_exception(done.raised))
+        print(f"{trace}edge-agent: doctor itself failed; report this", file=sys.stderr)
         return EXIT_DOCTOR_FAILED
     return done.value or 0
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from edge_agent.doctor.check import Check
-from edge_agent.doctor.finding import Finding, Status, error, skipped, unused
+from edge_agent.doctor.finding import Finding, Status, error, needs_root, skipped, unused
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.report import Report, Result
 from edge_agent.errors import AgentError
@@ -54,7 +54,7 @@ def _obstacle(check: Check, patient: Patient, results: dict[str, Result]) -> tup
     """Why the check cannot run; empty when it can."""
     if check.probe and not patient.probe:
         return (skipped("it sends messages to the broker: ask for it with --probe"),)
-    if why := check.unless(patient):
+    if why := attempt(lambda: check.unless(patient)).value:
         return (unused(why),)
     for name in check.needs:
         if name in results and not results[name].usable:
@@ -76,7 +76,7 @@ def _run(check: Check, patient: Patient, left_s: float) -> tuple[Finding, ...]:
     work.join(limit_s)
     if not done:
         return (_overrun(check, limit_s),)
-    return done[0].value or (_raised(check, done[0].raised),)
+    return done[0].value or (_raised(check, patient, done[0].raised),)
 
 
 def _findings(check: Check, patient: Patient) -> tuple[Finding, ...]:
@@ -91,7 +91,9 @@ def _overrun(check: Check, limit_s: float) -> Finding:
     )
 
 
-def _raised(check: Check, raised: Exception | None) -> Finding:
+def _raised(check: Check, patient: Patient, raised: Exception | None) -> Finding:
+    if isinstance(raised, PermissionError) and not patient.is_root:
+        return needs_root(str(raised.filename or "it"))
     if isinstance(raised, AgentError):
         return error(raised.problem, raised.fix, *_causes(raised))
     if raised is None:

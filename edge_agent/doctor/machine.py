@@ -128,7 +128,16 @@ def running_agents(patient: Patient) -> list[RunningAgent]:
 
 def existing(path: Path) -> Path:
     """The path, or the nearest folder above it that is there."""
-    return next(p for p in (path, *path.parents) if p.exists())
+    return next(p for p in (path, *path.parents) if is_there(p))
+
+
+def is_there(path: Path) -> bool:
+    """Whether this user can see it: no, where a folder above is closed."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def size(size_bytes: float) -> str:

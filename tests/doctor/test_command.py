@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import ok
 from edge_agent.doctor.table import CHECKS, groups
 from tests.support.agent_process import ROOT, write_config
+from tests.support.tiny_bundle import tiny_bundle
 
 AS_NOBODY = """
 import os, sys
@@ -164,15 +167,50 @@ def test_a_terminal_that_has_no_other_characters(config: Path, encoding: str) ->
     assert "\x1b" not in shown.stdout
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
-def test_as_nobody(config: Path) -> None:
-    """Every check ends in a finding; none crashes for want of rights."""
-    for folder in [config.parent, *config.parent.parents[:2]]:
-        folder.chmod(0o755)
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may look into; pytest's own are closed."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def as_nobody(config: Path, code: int) -> dict[str, Any]:
     shown = process("-c", AS_NOBODY, "doctor", "--config", str(config), "--json")
-    assert shown.returncode in {0, 1}, shown.stderr
     report = json.loads(shown.stdout.partition("AS NOBODY")[2])
-    assert report["summary"]["crashed"] == 0
+    assert [c for c in report["checks"] if c["status"] == "crashed"] == []
+    assert shown.returncode == code, shown.stderr
+    return {check["id"]: check for check in report["checks"]}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
+def test_as_nobody(open_folder: Path) -> None:
+    """Every check ends in a finding; none crashes for want of rights."""
+    config = write_config(open_folder / "edge-agent.toml", 1, None)
+    checks = as_nobody(config, 1)
+    assert checks["config.valid"]["status"] == "ok"
+    assert checks["network.tcp"]["status"] == "error"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to close a folder to others")
+def test_a_configuration_that_only_root_may_read(open_folder: Path) -> None:
+    """As /etc/edge-agent is installed: a warning that says what root would add, no crash."""
+    closed = open_folder / "edge-agent"
+    closed.mkdir(mode=0o750)
+    checks = as_nobody(write_config(closed / "edge-agent.toml", 1, None), 1)
+    (found,) = checks["config.valid"]["findings"]
+    assert found["status"] == "warning"
+    assert found["fix"] == "`sudo edge-agent doctor`"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to close a folder to others")
+def test_a_bundle_that_only_root_may_read(open_folder: Path) -> None:
+    """Skipped, and named."""
+    bundle = tiny_bundle(open_folder / "closed")
+    bundle.chmod(0o700)
+    config = write_config(open_folder / "edge-agent.toml", 1, bundle)
+    (found,) = as_nobody(config, 1)["model.files"]["findings"]
+    assert found["text"].startswith(f"only root can see {bundle}")
 
 
 @pytest.mark.skipif(os.getuid() != 0 or not shutil.which("unshare"), reason="needs unshare")

@@ -100,6 +100,20 @@ def test_our_own_errors_are_findings_with_their_fix_and_causes() -> None:
     assert finding.details == ("caused by OSError: input/output error",)
 
 
+def test_what_only_root_may_read_is_skipped() -> None:
+    """And says what root would add; for root itself it is a crash."""
+    closed = raising(PermissionError(13, "Permission denied", "/etc/secret"))
+    (finding,) = report(closed, is_root=False).results[0].findings
+    assert (finding.text, finding.wants_root) == ("only root can see /etc/secret", True)
+    assert report(closed, is_root=True).results[0].status is Status.CRASHED
+
+
+def test_a_reason_not_to_look_that_cannot_be_found() -> None:
+    """Does not stop the doctor: the check itself is tried."""
+    one = check("a.b", ok("fine"), unless=lambda _: str(1 // 0))
+    assert report(one).results[0].status is Status.OK
+
+
 def hanging(name: str, release: threading.Event) -> Check:
     return Check(name, "a test", lambda _: ok(str(release.wait(30))), time_limit_s=0.05)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import stat
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, error, needs_root, ok, skipped, warning
-from edge_agent.doctor.machine import running_agents
+from edge_agent.doctor.machine import is_there, running_agents
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import service_unit
 from edge_agent.errors import ConfigError
@@ -44,10 +45,18 @@ def valid(patient: Patient) -> Iterator[Finding]:
     elif isinstance(loaded.__cause__, ValidationError):
         for problem in problems_of(loaded.__cause__):
             yield _explained(patient.config_file, problem)
+    elif isinstance(loaded.__cause__, PermissionError):
+        yield _closed(patient)
     elif not patient.config_file.is_file():
         yield _absent(patient)
     else:
         yield error(loaded.problem, loaded.fix)
+
+
+def _closed(patient: Patient) -> Finding:
+    """Nothing is wrong with it, as far as this user can tell."""
+    text = f"this user may not read {patient.config_file}: the rest is examined with defaults"
+    return replace(warning(text, "`sudo edge-agent doctor`"), wants_root=True)
 
 
 def _absent(patient: Patient) -> Finding:
@@ -98,7 +107,7 @@ def line_of(file: Path, path: tuple[int | str, ...]) -> int | None:
 def modes(patient: Patient) -> Iterator[Finding]:
     """Who may read the password and write the configuration."""
     file = patient.config_file
-    if file.is_file() and stat.S_IMODE(file.stat().st_mode) & 0o022:
+    if is_there(file) and stat.S_IMODE(file.stat().st_mode) & 0o022:
         yield warning(f"others may write {file}", f"`sudo chmod go-w {file}`")
     password = patient.config.mqtt.password_file
     if password is None:
@@ -156,7 +165,7 @@ def running(patient: Patient) -> Finding:
     """Whether the agent that runs has read the configuration as it is now."""
     file = patient.config_file
     agents = [a for a in running_agents(patient) if str(file) in a.words or len(a.words) < 5]
-    if not agents or not file.is_file():
+    if not agents or not is_there(file):
         return skipped("no agent runs with this configuration")
     started_s = min(agent.started_s for agent in agents)
     if file.stat().st_mtime <= started_s:
