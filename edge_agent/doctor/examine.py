@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeGuard, TypeVar
 
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, Status, error, needs_root, skipped, unused
@@ -92,8 +92,9 @@ def _overrun(check: Check, limit_s: float) -> Finding:
 
 
 def _raised(check: Check, patient: Patient, raised: Exception | None) -> Finding:
-    if isinstance(raised, PermissionError) and not patient.is_root:
-        return needs_root(str(raised.filename or "it"))
+    closed = next((e for e in (raised, raised and raised.__cause__) if _is_closed(e)), None)
+    if closed and not patient.is_root:
+        return needs_root(str(closed.filename or "it"))
     if isinstance(raised, AgentError):
         return error(raised.problem, raised.fix, *_causes(raised))
     if raised is None:
@@ -101,6 +102,10 @@ def _raised(check: Check, patient: Patient, raised: Exception | None) -> Finding
     text = f"this check crashed: {type(raised).__name__}: {raised}"
     lines = "".join(traceback.format_exception(raised)).splitlines()
     return Finding(Status.CRASHED, text, REPORT_IT, tuple(lines))
+
+
+def _is_closed(raised: BaseException | None) -> TypeGuard[PermissionError]:
+    return isinstance(raised, PermissionError)
 
 
 def _causes(raised: BaseException) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.table import selected
 from edge_agent.settings import default_bundle
 from tests.support.machines import UNIT, again, assert_mended, finding
-from tests.support.tiny_bundle import Breakage, break_bundle, tiny_bundle
+from tests.support.tiny_bundle import Breakage, break_bundle, tiny_bundle, write_manifest
 
 ERROR, WARNING, OK, SKIPPED = Status.ERROR, Status.WARNING, Status.OK, Status.SKIPPED
 
@@ -34,7 +36,7 @@ def statuses(patient: Patient) -> dict[str, Status]:
 
 def test_the_default_bundle_is_well(pi5: Patient) -> None:
     """Files, model and thresholds."""
-    assert set(statuses(pi5).values()) <= {OK}
+    assert set(statuses(pi5).values()) <= {OK, SKIPPED}
 
 
 @pytest.mark.parametrize("how", ["digest", "missing-file", "manifest", "path", "link"])
@@ -92,3 +94,52 @@ def test_too_slow_for_the_messages_in_hand(pi5: Patient) -> None:
     text = pi5.config_file.read_text().replace("[mqtt]", "[mqtt]\nreceive_maximum = 60000")
     pi5.config_file.write_text(text + "\n[limits]\ndeadline_s = 2\n")
     assert_mended(pi5, "model.latency", WARNING, "60000 messages in hand")
+
+
+GOLDEN = {
+    "text": "pump leaking",
+    "route": {"label": "fault", "confidence": 1.0, "abstained": False},
+    "entities": [
+        {"label": "asset", "start": 0, "end": 4},
+        {"label": "symptom", "start": 5, "end": 12},
+    ],
+}
+
+
+def record(bundle: Path, **changes: Any) -> Path:
+    """The bundle with one golden message."""
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    (bundle / "golden.jsonl").write_text(json.dumps({**GOLDEN, **changes}) + "\n")
+    write_manifest(bundle, manifest)
+    return bundle
+
+
+def test_a_model_that_answers_otherwise(pi5: Patient, tmp_path: Path) -> None:
+    """It says what it answered and what was recorded; recorded anew it is well."""
+    bundle = record(tiny_bundle(tmp_path / "tiny"), entities=[])
+    found = finding(use(pi5, bundle), "model.golden")
+    assert found.status is ERROR
+    assert (
+        "'pump leaking': entities [(0, 4, 'asset'), (5, 12, 'symptom')], recorded []" in found.text
+    )
+    record(bundle)
+    assert finding(again(pi5), "model.golden").text.startswith("1 recorded message")
+
+
+def test_a_bundle_without_recorded_messages(pi5: Patient, tmp_path: Path) -> None:
+    """Has nothing to compare."""
+    assert finding(use(pi5, tiny_bundle(tmp_path / "tiny")), "model.golden").status is SKIPPED
+
+
+def test_a_damaged_bundle_on_trial(pi5: Patient, tmp_path: Path) -> None:
+    """Is found before the agent refuses it; without one there is nothing to see."""
+    assert finding(pi5, "model.challenger").status is SKIPPED
+    bundle = break_bundle(tiny_bundle(tmp_path / "trial"), "digest")
+    text = f'\n[challenger]\nbundle = "{bundle}"\nmode = "shadow"\nshare = 0.1\n'
+    pi5.config_file.write_text(pi5.config_file.read_text() + text)
+    found = finding(again(pi5), "model.challenger")
+    assert found.status is ERROR
+    assert "model.onnx is damaged" in found.text
+    shutil.rmtree(bundle)
+    tiny_bundle(bundle)
+    assert finding(again(pi5), "model.challenger").text == "tiny 1.0.0, shadow, 10%"

@@ -7,11 +7,13 @@ import time
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
+from edge_agent.bundle import load_bundle
 from edge_agent.doctor.check import Check
-from edge_agent.doctor.finding import Finding, ok, warning
+from edge_agent.doctor.finding import Finding, ok, unused, warning
 from edge_agent.doctor.machine import size
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import service_unit
+from edge_agent.settings import configured_keys
 
 if TYPE_CHECKING:
     from edge_agent.specialists import EncoderSpecialist
@@ -70,6 +72,25 @@ def _memory_limit(patient: Patient) -> int | None:
     return int(number) * SIZES[unit_name] if number.isdigit() else None
 
 
+def golden(patient: Patient) -> Finding:
+    """The recorded messages, answered again."""
+    from edge_agent.golden import check_golden  # noqa: PLC0415 - onnxruntime may fail
+
+    answered = check_golden(patient.bundle, patient.specialist)
+    if not answered:
+        return unused("the bundle has no recorded messages")
+    return ok(f"{answered} recorded messages answered as where it was made")
+
+
+def challenger(patient: Patient) -> Finding:
+    """The bundle on trial, where there is one."""
+    trial = patient.config.challenger
+    if trial is None:
+        return unused("no [challenger] is configured")
+    bundle = load_bundle(trial.bundle, configured_keys(patient.config))
+    return ok(f"{bundle.card.name} {bundle.card.version}, {trial.mode}, {trial.share:.0%}")
+
+
 def thresholds(patient: Patient) -> Finding:
     """Whether confidences mean something."""
     manifest = patient.bundle.manifest
@@ -123,6 +144,20 @@ CHECKS = (
         ("model.files",),
         6.0,
         mends="a bundle for this runtime; more MemoryHigh",
+    ),
+    Check(
+        "model.golden",
+        "recorded messages answered alike",
+        golden,
+        ("model.loads",),
+        6.0,
+        mends="the onnxruntime it was made with, or a new bundle",
+    ),
+    Check(
+        "model.challenger",
+        "files and digests of the bundle on trial",
+        challenger,
+        mends="copy the file again",
     ),
     Check(
         "model.thresholds",
