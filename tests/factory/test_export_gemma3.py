@@ -18,6 +18,7 @@ from torch import Tensor
 
 from edge_agent.bundle import Bundle, load_bundle
 from edge_agent.manifest import HEAD, MODEL, ROWS, TOKENIZER, WEIGHTS
+from tests.factory.test_documented import commands
 from tests.support.gemma3_cases import Case, open_graphs, shown, tiny
 from tests.support.tiny_bases import edit, tiny_bert
 from tools.__main__ import main
@@ -76,6 +77,17 @@ def test_the_bundle_has_the_graphs_of_the_folder(base: Path, whole: Bundle, tmp_
     case = Case(base, tmp_path, 40, CONTEXT, int4=True)
     expected, found = case.graphs(accuracy_level=4), open_graphs(whole.path, CONTEXT)
     np.testing.assert_array_equal(found.feed(case.ids), expected.feed(case.ids))
+
+
+def test_the_command_shown_works(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/gemma3.md shows it, with a smaller model."""
+    shutil.copytree(base, tmp_path / "gemma-3-270m-it")
+    monkeypatch.chdir(tmp_path)
+    (shown_once,) = commands("docs/gemma3.md")
+    assert main(shown_once) == 0
+    assert load_bundle(Path("models/gemma")).manifest.max_tokens == 1024
 
 
 def with_old_keys(folder: Path) -> None:
