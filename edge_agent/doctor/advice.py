@@ -14,7 +14,8 @@ MAX_IDS = 3
 def next_command(report: Report, patient: Patient) -> str:
     """One line: what to do now, with a command to copy."""
     config = ["--config", str(patient.config_path)] if patient.config_path else []
-    doctor = shlex.join(["edge-agent", "doctor", *config, *patient.flags])
+    probe = ["--probe"] if patient.probe else []
+    doctor = shlex.join(["edge-agent", "doctor", *config, *patient.flags, *probe])
     bad = [r.check.id for r in report.of(Status.ERROR, Status.WARNING)]
     if bad and len(bad) <= MAX_IDS:
         return f"do the fixes above, then `{doctor} --only {' '.join(bad)}`"

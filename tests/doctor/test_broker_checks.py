@@ -56,6 +56,17 @@ def test_the_running_agent_is_not_disturbed(broker: Broker, clinic: Clinic) -> N
     assert broker.log.count("as edge-agent-t-doctor (p5, c0, k") == 1  # kept only for this last one
 
 
+def test_a_broker_that_takes_the_user_for_the_client(
+    make_broker: MakeBroker, tmp_path: Path
+) -> None:
+    """There a visit would throw the agent off, so there is none."""
+    broker = make_broker(extra="use_username_as_clientid true")
+    clinic = for_broker(broker, tmp_path, mqtt={"username": "gateway"})
+    clinic.require("broker.connect", Status.SKIPPED, "would end our session")
+    assert {r.status for r in clinic.examine("broker").results[:5]} == {Status.SKIPPED}
+    assert "gateway" not in broker.log
+
+
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_a_wrong_password(make_broker: MakeBroker, tmp_path: Path, protocol: str) -> None:
     """The user is named, the password never; the right one mends it."""

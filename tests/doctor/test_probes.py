@@ -182,6 +182,18 @@ def test_the_rights_of_the_agent_alone(make_broker: MakeBroker, tmp_path: Path) 
     clinic.require_well(*ALL)
 
 
+def test_rights_that_are_missing_together(make_broker: MakeBroker, tmp_path: Path) -> None:
+    """One line for all of them."""
+    clinic_rights = "topic read edge/t/#\ntopic write edge/t/reply/#\n"
+    broker = make_broker(acl=clinic_rights)
+    clinic = for_broker(broker, tmp_path)
+    found = clinic.require("probes.write", Status.ERROR, "edge/t/event/fault", "edge/t/error")
+    (line,) = commands_in(found.fix or "")
+    (broker.folder / "acl").write_text(f"{line}\n{clinic_rights}")
+    broker.restart()
+    clinic.require_well("probes.write")
+
+
 @pytest.mark.skipif(DYNAMIC_SECURITY is None, reason="Mosquitto without its security plugin")
 def test_a_filter_that_we_may_not_read(make_broker: MakeBroker, tmp_path: Path) -> None:
     """Said by the SUBACK, each filter by its name; with the right it is well."""

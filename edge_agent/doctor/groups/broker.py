@@ -25,7 +25,11 @@ DEFAULTS = {"autosave_interval": 1800, "max_queued_messages": 1000, "max_infligh
 
 def connect(patient: Patient) -> Finding:
     """CONNECT with the agent's credentials, under a client id of the doctor's own."""
-    mqtt = patient.config.mqtt
+    mqtt, settings = patient.config.mqtt, _local(patient)
+    if settings and settings.flag("use_username_as_clientid"):
+        return skipped(
+            f"{settings.file} makes user names client ids: a visit would end our session"
+        )
     try:
         reception = patient.reception
     except SetupError:
@@ -167,19 +171,39 @@ HELLO = ("network.tcp", "tls.handshake", "broker.connect")
 CHECKS = (
     Check(
         "broker.connect",
-        "CONNECT with the agent's credentials, under another client id",
+        "CONNECT as the agent, but for its client id",
         connect,
         ("network.tcp", "tls.handshake"),
         6.0,
+        mends="mqtt.username, mqtt.password_file; [mqtt.tls] where the port speaks TLS",
     ),
-    Check("broker.protocol", "it speaks MQTT 5", protocol, HELLO),
-    Check("broker.limits", "what its CONNACK grants", limits, HELLO),
+    Check(
+        "broker.protocol",
+        "whether it speaks MQTT 5",
+        protocol,
+        HELLO,
+        mends='mqtt.protocol = "auto"; a broker that speaks MQTT 5',
+    ),
+    Check(
+        "broker.limits",
+        "what its CONNACK grants",
+        limits,
+        HELLO,
+        mends="the broker's option that it names",
+    ),
     Check("broker.software", "what it says it is, on $SYS", software, HELLO),
-    Check("broker.dropped", "messages it has dropped, on $SYS", dropped, HELLO),
+    Check(
+        "broker.dropped",
+        "messages it has dropped, on $SYS",
+        dropped,
+        HELLO,
+        mends="`config/mosquitto.d/edge-agent.conf` for the broker",
+    ),
     Check(
         "broker.mosquitto",
-        "how a Mosquitto on this machine is set",
+        "persistence and queues of a Mosquitto on this machine",
         mosquitto,
         ("network.resolve",),
+        mends="`config/mosquitto.d/edge-agent.conf` for the broker",
     ),
 )

@@ -181,8 +181,33 @@ def ipv6(patient: Patient) -> Finding:
 
 
 CHECKS = (
-    Check("network.resolve", "the broker's name has an address", resolve),
-    Check("network.route", "this machine has a route to it", route, ("network.resolve",)),
-    Check("network.tcp", "the broker's port accepts connections", tcp, ("network.route",), 4.0),
-    Check("network.ipv6", "no dead address is tried first", ipv6, ("network.tcp",)),
+    Check(
+        "network.resolve",
+        "whether the broker's name has an address",
+        resolve,
+        mends="mqtt.host; for names in .local `avahi-daemon libnss-mdns`",
+    ),
+    Check(
+        "network.route",
+        "whether this machine has a route to it",
+        route,
+        ("network.resolve",),
+        mends="`ip link set … up`",
+    ),
+    Check(
+        "network.tcp",
+        "whether its port accepts connections",
+        tcp,
+        ("network.route",),
+        4.0,
+        mends="`systemctl start mosquitto`, its `listener`, mqtt.port, the firewall",
+    ),
+    Check(
+        "network.ipv6",
+        "whether an address that leads nowhere is tried first",
+        ipv6,
+        ("network.tcp",),
+        4.0,
+        mends="the address that answers as mqtt.host",
+    ),
 )

@@ -210,14 +210,59 @@ HELLO = ("network.tcp", "tls.handshake", "broker.connect")
 NUMBERS = (*HELLO, "runtime.process", "runtime.health")
 
 CHECKS = (
-    Check("runtime.process", "it runs", process),
-    Check("runtime.state", "its state as the broker keeps it", state, HELLO),
-    Check("runtime.health", "the age of its last health message", health, HELLO),
-    Check("runtime.traffic", "last message in, last event out", traffic, NUMBERS),
-    Check("runtime.backlog", "messages in hand, the age of the oldest", backlog, NUMBERS),
-    Check("runtime.dropped", "QoS 0 messages dropped", dropped, NUMBERS),
-    Check("runtime.rejected", "dead letters, by reason", rejected, NUMBERS),
     Check(
-        "runtime.reconnects", "connections lost; a second client of our name", reconnects, NUMBERS
+        "runtime.process",
+        "whether it runs",
+        process,
+        mends="`systemctl start edge-agent`, after what the journal names",
+    ),
+    Check(
+        "runtime.state",
+        "its state as the broker keeps it",
+        state,
+        HELLO,
+        mends="a gateway.id of its own; what the journal says",
+    ),
+    Check(
+        "runtime.health",
+        "the age of its last health message",
+        health,
+        HELLO,
+        mends="`systemctl restart edge-agent`",
+    ),
+    Check(
+        "runtime.traffic",
+        "last message in, last event out",
+        traffic,
+        NUMBERS,
+        mends="senders that publish where a [[source]] reads",
+    ),
+    Check(
+        "runtime.backlog",
+        "messages in hand, the age of the oldest",
+        backlog,
+        NUMBERS,
+        mends="model.threads; less to do",
+    ),
+    Check(
+        "runtime.dropped",
+        "messages at QoS 0 that were dropped",
+        dropped,
+        NUMBERS,
+        mends="senders that publish at QoS 1",
+    ),
+    Check(
+        "runtime.rejected",
+        "dead letters, by reason",
+        rejected,
+        NUMBERS,
+        mends="what the dead letters name",
+    ),
+    Check(
+        "runtime.reconnects",
+        "connections lost; a second client of our name",
+        reconnects,
+        NUMBERS,
+        mends="the network; a gateway.id of its own",
     ),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import ssl
-from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -221,21 +220,51 @@ def _moment(unix_s: float) -> str:
 
 
 CHECKS = (
-    Check("tls.used", "no password travels in the clear", used, ("network.resolve",)),
-    *(
-        replace(check, unless=_not_configured)
-        for check in (
-            Check("tls.files", "files are readable, the key by the agent alone", files),
-            Check("tls.ca", "the CA is valid for 30 days or more", ca_dates, ("tls.files",)),
-            Check("tls.client", "so is our certificate", client_dates, ("tls.files",)),
-            Check("tls.key", "the key belongs to our certificate", key, ("tls.files",)),
-            Check(
-                "tls.handshake",
-                "chain, host name, dates; the broker accepts our certificate",
-                handshake,
-                ("network.tcp", "tls.files", "tls.key"),
-                4.0,
-            ),
-        )
+    Check(
+        "tls.used",
+        "whether a password travels in the clear",
+        used,
+        ("network.resolve",),
+        mends="a table [mqtt.tls], and the broker's TLS port",
+    ),
+    Check(
+        "tls.files",
+        "whether files are readable, the key by the agent alone",
+        files,
+        unless=_not_configured,
+        mends="the files it names; `chmod o=` for the key",
+    ),
+    Check(
+        "tls.ca",
+        "whether the CA is valid, for 30 days or more",
+        ca_dates,
+        ("tls.files",),
+        unless=_not_configured,
+        mends="the CA's new certificate; the clock",
+    ),
+    Check(
+        "tls.client",
+        "whether our certificate is",
+        client_dates,
+        ("tls.files",),
+        unless=_not_configured,
+        mends="a new pair; the clock",
+    ),
+    Check(
+        "tls.key",
+        "whether the key belongs to our certificate",
+        key,
+        ("tls.files",),
+        unless=_not_configured,
+        mends="both files of one pair; `openssl pkey` takes a passphrase off",
+    ),
+    Check(
+        "tls.handshake",
+        "chain, host name, dates; whether ours is accepted",
+        handshake,
+        ("network.tcp", "tls.files", "tls.key"),
+        4.0,
+        unless=_not_configured,
+        mends="mqtt.host as in the certificate, ca_file, cert_file, the port, the clock",
     ),
 )
