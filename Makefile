@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 EXTRAS := demo,test
 PATHS := edge_agent tools tests
 
-.PHONY: wheel deb help setup demo test parity test-pythons system-packages lint types docs docs-write bench soak train clean
+.PHONY: wheel deb vm-test help setup demo test parity test-pythons system-packages lint types docs docs-write bench soak train clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | column -t -s '|'
@@ -23,7 +23,7 @@ setup: ## Create .venv with edge-agent in it (again only after pyproject.toml ch
 demo: setup ## Show the main job live: broker, agent, simulated site, terminal view
 	@exec $(BIN)/edge-agent demo $(ARGS)
 
-system-packages: ## Install mosquitto, mosquitto-clients, strace, openssl where missing
+system-packages: ## Install mosquitto, strace, openssl, lintian and the like where missing
 	@tools/system_packages.sh
 
 test: EXTRAS := demo,test,factory-test
@@ -62,6 +62,9 @@ wheel: setup ## Build the wheel, default bundle included, into dist/
 
 deb: setup ## Build Debian packages into dist/ (ARGS="--python 3.11 3.13 --architecture arm64")
 	@$(BIN)/python -m tools.debian deb $(ARGS)
+
+vm-test: setup ## As root: try the arm64 package in an emulated machine; renew docs/arm.md
+	@$(BIN)/python -m tools.vm $(ARGS)
 
 bench: setup system-packages ## Measure throughput, latency, memory, start and idle; renew docs/benchmarks.md
 	@$(BIN)/python -m tools.bench $(ARGS)

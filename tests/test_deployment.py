@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,6 +17,9 @@ from tests.support.mqtt_client import ClientOptions, MqttClient
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "systemd/edge-agent.service"
 SNIPPET = ROOT / "config/mosquitto.d/edge-agent.conf"
+SNIPPET_2_1 = ROOT / "config/mosquitto.d/edge-agent-2.1.conf"
+PLUGIN = "mosquitto_persist_sqlite.so"
+LIBRARIES = (Path("/usr/lib"), Path("/usr/local/lib"))
 
 
 def unit() -> configparser.ConfigParser:
@@ -87,7 +91,49 @@ def test_mosquitto_accepts_the_settings(make_broker: Callable[..., Broker], tmp_
         assert [m.payload for m in client.received][:1100] == [b"%d" % n for n in range(1100)]
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "setup", "soak", "bench", "train", "lint"])
+def settings(profile: Path) -> dict[str, str]:
+    lines = [line for line in profile.read_text().splitlines() if line and line[0] != "#"]
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def test_both_profiles_hold_as_much_for_an_agent_that_is_away() -> None:
+    """They differ in how the broker keeps things on disk, not in how many."""
+    old, new = settings(SNIPPET), settings(SNIPPET_2_1)
+    for name in ("max_queued_messages", "max_queued_bytes", "max_inflight_messages"):
+        assert old[name] == new[name]
+    assert (old["persistence"], new["persistence"]) == ("true", "false")
+    assert new["global_plugin"].endswith(PLUGIN)
+
+
+def sqlite_plugin() -> Path | None:
+    """Of the installed Mosquitto, when that is new enough to have one."""
+    given = os.environ.get("MOSQUITTO_PLUGINS")
+    folders = (Path(given),) if given else LIBRARIES
+    return next((p for folder in folders for p in folder.rglob(PLUGIN)), None)
+
+
+@pytest.mark.skipif(sqlite_plugin() is None, reason="no Mosquitto 2.1 with its SQLite plugin here")
+def test_mosquitto_2_1_keeps_messages_over_a_kill(
+    make_broker: Callable[..., Broker], tmp_path: Path
+) -> None:
+    """Below Debian's own settings, and killed right after its last PUBACK."""
+    debian = f"persistence true\npersistence_location {tmp_path}/\n"
+    shipped = settings(SNIPPET_2_1)["global_plugin"]
+    profile = SNIPPET_2_1.read_text().replace(shipped, str(sqlite_plugin()))
+    broker = make_broker(extra=debian + profile, max_queued_messages=None)
+    asleep = ClientOptions("asleep", persistent=True)
+    with MqttClient(broker.port, asleep) as client:
+        client.subscribe("a/#")
+    with MqttClient(broker.port) as sender:
+        for number in range(200):
+            sender.publish("a/b", str(number))
+        broker.restart(kill=True)
+    with MqttClient(broker.port, asleep) as client:
+        client.wait(lambda: client.count >= 200, 10, "queued messages")
+        assert [m.payload for m in client.received][:200] == [b"%d" % n for n in range(200)]
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "setup", "soak", "bench", "train", "lint", "deb", "vm-test"])
 def test_make_help_names_the_targets(target: str) -> None:
     """`make` alone tells what can be done."""
     shown = subprocess.run(["make"], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -9,6 +9,8 @@ need mosquitto mosquitto
 need mosquitto_pub mosquitto-clients
 need strace strace
 need openssl openssl
+need dpkg-deb dpkg
+need lintian lintian
 ((${#missing[@]})) || exit 0
 
 give_up() {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import tempfile
 from datetime import datetime, timezone
@@ -27,7 +28,6 @@ COPIES = {
     "systemd/edge-agent.service": "usr/lib/systemd/system/edge-agent.service",
     "systemd/edge-agent.sysusers.conf": "usr/lib/sysusers.d/edge-agent.conf",
     "systemd/edge-agent.tmpfiles.conf": "usr/lib/tmpfiles.d/edge-agent.conf",
-    "config/mosquitto.d": "usr/share/doc/edge-agent/examples/mosquitto.d",
     "systemd/drop-ins": "usr/share/doc/edge-agent/examples/edge-agent.service.d",
     "deb/copyright": "usr/share/doc/edge-agent/copyright",
     "deb/lintian-overrides": "usr/share/lintian/overrides/edge-agent",
@@ -45,7 +45,6 @@ def lay_out(tree: Path, target: Target, epoch: int) -> None:
     for source, place in COPIES.items():
         (tree / place).parent.mkdir(parents=True, exist_ok=True)
         wheels.copy(ROOT / source, tree / place)
-    (tree / "usr/share/edge-agent/config").mkdir(parents=True, exist_ok=True)
     write_changelog(tree, target, epoch)
     set_modes(tree)
 
@@ -115,8 +114,6 @@ def control_files(tree: Path, target: Target) -> None:
 
 def md5sums(tree: Path) -> str:
     """What `dpkg --verify` compares."""
-    import hashlib  # noqa: PLC0415 - shown beside its one use
-
     files = sorted(p for p in tree.rglob("*") if p.is_file() and not p.is_symlink())
     named = ((hashlib.md5(path.read_bytes()).hexdigest(), path.relative_to(tree)) for path in files)
     return "".join(f"{digest}  {name}\n" for digest, name in named if name.parts[0] != "etc")
