@@ -13,6 +13,7 @@ from edge_agent.commands import (
     demo,
     doctor,
     infer,
+    reload,
     schema,
     serve,
     support_bundle,
@@ -22,6 +23,7 @@ from edge_agent.errors import EXIT_SETUP, AgentError
 
 COMMANDS = {
     "run": serve,
+    "reload": reload,
     "check-config": check_config,
     "allow-broker": allow_broker,
     "bundle": bundle,

@@ -48,7 +48,7 @@ class Presence:
 def running_pid(folder: Path) -> int | None:
     """The process that has this runtime directory, None when there is none. OSError."""
     try:
-        descriptor = os.open(_lock_file(folder), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(_lock_file(folder), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

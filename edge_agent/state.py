@@ -11,6 +11,9 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+SYSTEM_RUNTIME_DIR = Path("/run/edge-agent")
+"""Where the unit's ``RuntimeDirectory`` lies."""
+
 
 @dataclass(frozen=True)
 class SessionState:

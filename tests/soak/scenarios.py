@@ -7,13 +7,15 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_agent.settings import default_bundle
 from tests.support.agent_process import AgentProcess
 from tests.support.broker import Broker, BrokerOptions
 from tests.support.reliability import KillPlan, Traffic, Verdict, judge, prepare_agent, run_kills
+from tests.support.reloads import ReloadRun, Shelf
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until
 
@@ -24,6 +26,8 @@ IN_HAND = 24
 IMPATIENT = {"keepalive_s": 5, "puback_timeout_s": 4, "connect_timeout_s": 4}
 LONGEST_PAUSE_S = 9.0
 RECOVERY_S = 60.0
+WARM_UP_RELOADS = 24
+GROWTH_MIB = 5.0
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,11 @@ class Outcome:
     times: int
     in_flight: int
     excused: frozenset[int] = field(default=frozenset())
+    growth_mib: float = 0.0
 
     def require(self) -> None:
         """AssertionError when the agent has broken its promise."""
+        assert self.growth_mib <= GROWTH_MIB, f"memory grew by {self.growth_mib:.1f} MiB"
         if not self.excused:
             self.verdict.require()
             return
@@ -236,8 +242,30 @@ def _restarts(setting: Setting, options: BrokerOptions, *, kill: bool = False) -
     return Outcome(outcome.verdict, outcome.times, outcome.in_flight) if safe else outcome
 
 
+def reloads(setting: Setting) -> Outcome:
+    """Bundles reloaded: good, damaged, misrecorded, too large, unsigned. Memory must not grow."""
+    with ExitStack() as stack:
+        (setting.folder / "broker").mkdir(parents=True)
+        broker = Broker(setting.folder / "broker", BrokerOptions()).start()
+        stack.callback(broker.kill)
+        shelf = Shelf(setting.folder / "shelf", setting.bundle or default_bundle())
+        agent = stack.enter_context(closing(shelf.agent(setting.folder / "agent", broker.port)))
+        traffic = stack.enter_context(Traffic(broker))
+        agent.start()
+        run = ReloadRun(traffic, agent, shelf)
+        run.run(setting.times)
+        assert agent.stop() == 0, agent.stderr[-3000:]
+        traffic.flush()
+        verdict = judge(traffic.sent, traffic.records())
+        growth_mib = run.growth_mib(min(WARM_UP_RELOADS, setting.times // 2))
+        print(f"RSS after each reload, MiB: {[round(rss) for rss in run.rss_mib]}")
+        print(f"grew by {growth_mib:.1f} MiB after {WARM_UP_RELOADS} reloads", flush=True)
+        return Outcome(verdict, setting.times, run.in_flight, growth_mib=growth_mib)
+
+
 SCENARIOS: dict[str, tuple[Callable[[Setting], Outcome], int]] = {
     "agent, SIGKILL": (kills, 1000),
+    "agent, bundle reloaded": (reloads, 200),
     "network, connection reset": (cuts, 100),
     "broker, SIGSTOP up to 9 s": (pauses, 20),
     "broker restart, persistence": (clean_restarts, 20),
