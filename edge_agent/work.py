@@ -12,7 +12,7 @@ from edge_agent.fleet import Fleet
 from edge_agent.generating import GenerationQueue
 from edge_agent.log import LOGGER
 from edge_agent.results import Results
-from edge_agent.runner import Result, Runner, mark
+from edge_agent.runner import Group, Result, Runner, mark
 from edge_agent.second_stage import Routed, SecondStage
 from edge_agent.shadow import Comparison, Shadow
 from edge_agent.surroundings import Clock, Surroundings
@@ -46,8 +46,8 @@ class Work:
 
     @property
     def on_trial(self) -> bool:
-        """Whether there is a challenger and it takes part."""
-        return self._shadow.fleet.trial is not None
+        """Whether the challenger, if there is one, takes part."""
+        return self._shadow.fleet == self.fleet
 
     @property
     def comparison(self) -> Comparison:
@@ -126,10 +126,20 @@ class Work:
             started_s = self.clock.monotonic()
             results = self.runner.run(fleet, group)
             model_ms = (self.clock.monotonic() - started_s) * 1000
+            self._count_failures(group, results)
             for message, result in zip(group[1], results, strict=True):
                 queue_ms = (started_s - message.delivery.received_s) * 1000
                 done[message] = (result, Timing(queue_ms, model_ms))
         return done
+
+    def _count_failures(self, group: Group, results: list[Result]) -> None:
+        """What a canary was asked, and did not answer itself."""
+        card = group[0].card
+        if card == self.fleet.card:
+            return
+        for result in results:
+            if not isinstance(result, Answer) or result.card != card:
+                self.results.metrics.count("canary_failed")
 
     def _fresh_shadow(self) -> Shadow:
         fleet, trial = self.fleet, self.fleet.trial

@@ -33,6 +33,8 @@ FOREIGN = (
 EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 PAST, PRESENT, HIDDEN = "past_key_values.", "present.", "hidden"
 PROVIDERS = ["CPUExecutionProvider"]
+OUT_OF_MEMORY = "std::bad_alloc"
+"""How C++ calls it; onnxruntime wraps it like any other failure."""
 QUIET = 3
 """onnxruntime's level for errors only: its warnings are about graphs, not about this device."""
 
@@ -51,6 +53,8 @@ class Session:
             with _source(model, in_memory=folder is not None) as source:
                 self._session = ort.InferenceSession(source, options, providers=PROVIDERS)
         except FOREIGN as error:
+            if OUT_OF_MEMORY in str(error):
+                raise MemoryError from error
             raise BundleError(
                 f"model.onnx cannot be loaded by onnxruntime {ort.__version__}: {error}",
                 "use a bundle made for this runtime, or upgrade onnxruntime",
