@@ -124,6 +124,7 @@ class Agent:
                 self._begin_stop(reason)
             case base.Reload(reason):
                 self._reloader.ask(reason, self.inbox)
+                self._transport.look_again()
             case base.ReloadEnded() if self._stop_by_s is None:
                 self._reloader.conclude(self.inbox)
                 self._outbox.add(self._standing.state("online"))

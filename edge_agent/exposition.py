@@ -37,6 +37,10 @@ class Metric:
 METRICS = (
     Metric("build_info", "info", "The version that runs.", "version", "version"),
     Metric("bundle_info", "info", "The bundle that answers.", "model"),
+    Metric(
+        "challenger_info", "info", "The bundle on trial, where there is one.", "challenger.model"
+    ),
+    Metric("reloads_total", "counter", "Reloads by outcome.", "counters.reloads_*", "outcome"),
     Metric("uptime_seconds", "gauge", "Since the start.", "uptime_s"),
     Metric("connected", "gauge", "1 with a session at the broker, else 0.", "protocol"),
     Metric("connects_total", "counter", "Sessions begun or resumed.", "counters.connects"),
@@ -110,6 +114,31 @@ METRICS = (
         "gauge",
         "Population stability index of the latest routes against the bundle's reference.",
         "answers.drift_psi",
+    ),
+    Metric(
+        "shadow_compared_total",
+        "counter",
+        "Messages that the shadow answered too, since it came.",
+        "shadow.compared",
+    ),
+    Metric(
+        "shadow_same_route_total",
+        "counter",
+        "Those with the same route.",
+        "shadow.same_route",
+    ),
+    Metric(
+        "shadow_same_entities_total",
+        "counter",
+        "Those with the same entities.",
+        "shadow.same_entities",
+    ),
+    Metric("shadow_failed_total", "counter", "Those the shadow failed on.", "shadow.failed"),
+    Metric(
+        "shadow_dropped_total",
+        "counter",
+        "Messages it was to answer, passed over for lack of time.",
+        "shadow.dropped",
     ),
     Metric(
         "queue_seconds", "histogram", "From arrival to the start of its batch.", "latency_s.queue"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -243,6 +245,20 @@ def test_certificates_that_end_soon(site: Site) -> None:
     assert 0 < days["client"] <= 1
 
 
+def test_sighup_looks_at_once(make_broker: MakeBroker, make_agent: MakeAgent, tiny: Path) -> None:
+    """Who has replaced the files need not wait for the next look."""
+    broker = make_broker(tls=True)
+    made = broker.certificates
+    assert made is not None
+    tls = {"ca_file": made.ca, "watch_s": 3600}
+    agent = make_agent(broker, tiny, mqtt={"host": "localhost", "tls": tls}).start()
+    wait_until(lambda: "STATUS=subscribed" in agent.notify.lines, PATIENCE_S, "subscribed")
+    made.ca.write_bytes(made.ca.read_bytes() * 2)
+    os.kill(agent.pid, signal.SIGHUP)
+    wait_until(lambda: "session=resumed" in agent.stderr, PATIENCE_S, lambda: agent.stderr)
+    assert "TLS files renewed" in agent.stderr
+
+
 def test_looking_again_when_asked(make_broker: MakeBroker) -> None:
     """Long before it would be time: for who has just replaced the files."""
     broker = make_broker(tls=True)
@@ -263,4 +279,5 @@ def test_looking_again_when_asked(make_broker: MakeBroker) -> None:
     assert next_of(SessionEnded).error is None
     assert next_of(CredentialsSeen).renewed
     assert next_of(SessionStarted).epoch == 2
+    assert inbox.get(2.5) is None, "looks again without being asked"
     transport.stop(5)
