@@ -82,40 +82,46 @@ def answer(patient: Patient) -> Finding:
 def session(patient: Patient) -> Finding:
     """What is sent while a client is away waits for it. The session is removed afterwards."""
     config = patient.config
-    away = replace(visitor(config, "doctor-away"), session_expiry_s=SHORT_SESSION_S)
-    topic = echo_topic(config, "session")
-    wanted = replace(away, session_expiry_s=config.mqtt.session_expiry_s)
+    topic, away = echo_topic(config, "session"), visitor(config, "doctor-away")
+    wanted_s = config.mqtt.session_expiry_s
     try:
-        with Visit(wanted) as visit:
+        with Visit(replace(away, session_expiry_s=wanted_s)) as visit:
             visit.subscribe(topic)
-            granted_s = visit.started.granted.get(
-                "SessionExpiryInterval", config.mqtt.session_expiry_s
-            )
+            granted_s = visit.started.granted.get("SessionExpiryInterval", wanted_s)
         with Visit(visitor(config)) as other:
             other.publish(Publication(topic, b"{}", JSON))
-        with Visit(away) as visit:
-            if not visit.started.resumed:
-                return error(
-                    "the broker forgets a session when its client leaves: what comes then is lost",
-                    "let the broker keep sessions",
-                )
-            came = visit.wait_for(lambda: bool(visit.arrived), ECHO_LIMIT_S)
+        with Visit(replace(away, session_expiry_s=SHORT_SESSION_S)) as visit:
+            kept = visit.started.resumed
+            came = visit.wait_for(lambda: bool(visit.arrived), ECHO_LIMIT_S if kept else 0)
     finally:
-        with Visit(replace(away, session_expiry_s=0)):
-            pass  # a session without expiry takes the place of the one that was kept
+        with Visit(away):
+            pass  # a session that ends with its connection takes the place of the one kept
+    return _lost(kept=kept, came=came) or _kept(wanted_s, granted_s)
+
+
+def _lost(*, kept: bool, came: bool) -> Finding | None:
+    if not kept:
+        return error(
+            "the broker forgets a session when its client leaves: what comes then is lost",
+            "let the broker keep sessions",
+        )
     if not came:
         return error(
             "the broker keeps the session, and not what was sent meanwhile",
             "raise the broker's queue limits; Mosquitto: `max_queued_messages 100000` and "
             "`max_queued_bytes 67108864`",
         )
-    if granted_s < config.mqtt.session_expiry_s:
-        return warning(
-            f"the broker keeps sessions for {granted_s} s only, not for the "
-            f"{config.mqtt.session_expiry_s} s of mqtt.session_expiry_s",
-            "let the broker keep them longer, or be away for less",
-        )
-    return ok("what is sent while we are away waits for us")
+    return None
+
+
+def _kept(wanted_s: int, granted_s: int) -> Finding:
+    if granted_s >= wanted_s:
+        return ok("what is sent while we are away waits for us")
+    return warning(
+        f"the broker keeps sessions for {granted_s} s only, not for the {wanted_s} s of "
+        "mqtt.session_expiry_s",
+        "let the broker keep them longer, or be away for less",
+    )
 
 
 def window(patient: Patient) -> Finding:
