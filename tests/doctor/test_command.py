@@ -142,6 +142,7 @@ def test_every_check_is_described() -> None:
     for check in CHECKS:
         assert set(check.needs) <= seen, check.id
         assert check.examines
+        assert check.mends or check.id in {"hardware.board", "hardware.gpu"}, check.id
         seen.add(check.id)
     assert [check.group for check in CHECKS] == sorted(
         (check.group for check in CHECKS), key=groups().index
@@ -176,7 +177,8 @@ def open_folder() -> Iterator[Path]:
 
 
 def as_nobody(config: Path, code: int) -> dict[str, Any]:
-    shown = process("-c", AS_NOBODY, "doctor", "--config", str(config), "--json")
+    words = ("doctor", "--config", str(config), "--json", "--skip", "broker", "runtime")
+    shown = process("-c", AS_NOBODY, *words)
     report = json.loads(shown.stdout.partition("AS NOBODY")[2])
     assert [c for c in report["checks"] if c["status"] == "crashed"] == []
     assert shown.returncode == code, shown.stderr
