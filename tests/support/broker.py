@@ -85,7 +85,7 @@ class Broker:
             self._write_config()
             with (self.folder / "mosquitto.log").open("ab") as log:
                 command = [mosquitto_path(), "-c", str(self.folder / "mosquitto.conf")]
-                self._process = subprocess.Popen(command, stdout=log, stderr=log)
+                self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log)
             if self._wait_ready():
                 return self
             if "Address already in use" not in self.log or self._prepared:
