@@ -17,6 +17,7 @@ from edge_agent.doctor.table import selected
 from edge_agent.settings import default_bundle
 from tests.support.machines import UNIT, again, assert_mended, finding
 from tests.support.tiny_bundle import Breakage, break_bundle, tiny_bundle, write_manifest
+from tests.support.tiny_generator import tiny_generator
 
 ERROR, WARNING, OK, SKIPPED = Status.ERROR, Status.WARNING, Status.OK, Status.SKIPPED
 
@@ -129,6 +130,24 @@ def test_a_model_that_answers_otherwise(pi5: Patient, tmp_path: Path) -> None:
 def test_a_bundle_without_recorded_messages(pi5: Patient, tmp_path: Path) -> None:
     """Has nothing to compare."""
     assert finding(use(pi5, tiny_bundle(tmp_path / "tiny")), "model.golden").status is SKIPPED
+
+
+def test_a_specialist_that_writes(pi5: Patient, tmp_path: Path) -> None:
+    """Writes about one message; what it cannot finish, or a damaged file, is found."""
+    assert finding(pi5, "model.writers").status is SKIPPED
+    bundle = tiny_generator(tmp_path / "generator", max_output_tokens=3)
+    text = f'\n[specialists.work-order]\nbundle = "{bundle}"\n'
+    pi5.config_file.write_text(pi5.config_file.read_text() + text)
+    found = finding(again(pi5), "model.writers")
+    assert found.status is WARNING
+    assert "not done: token-limit" in found.text
+    shutil.rmtree(bundle)
+    tiny_generator(bundle)
+    found = finding(again(pi5), "model.writers")
+    assert found.status is OK
+    assert found.text.startswith("work-order: ")
+    break_bundle(bundle, "digest")
+    assert finding(again(pi5), "model.writers").status is ERROR
 
 
 def test_a_damaged_bundle_on_trial(pi5: Patient, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from edge_agent.doctor.finding import Finding, ok, unused, warning
 from edge_agent.doctor.machine import size
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import service_unit
-from edge_agent.settings import configured_keys
+from edge_agent.settings import configured_keys, configured_writers
 
 if TYPE_CHECKING:
     from edge_agent.specialists import EncoderSpecialist
@@ -91,6 +91,29 @@ def challenger(patient: Patient) -> Finding:
     return ok(f"{bundle.card.name} {bundle.card.version}, {trial.mode}, {trial.share:.0%}")
 
 
+def writers(patient: Patient) -> Finding:
+    """Each specialist that writes: loaded, and asked to write about one message."""
+    from edge_agent.generator import GeneratorSpecialist  # noqa: PLC0415 - onnxruntime may fail
+    from edge_agent.specialists import default_threads  # noqa: PLC0415
+
+    config, said = patient.config, []
+    if not config.specialists:
+        return unused("no [specialists.NAME] is configured")
+    for name, bundle in configured_writers(config).items():
+        threads = config.model.threads or default_threads()
+        specialist = GeneratorSpecialist(bundle, threads, time.monotonic)
+        output = specialist.write(SAMPLE_TEXTS[0])
+        text = f"{name}: {output.tokens} tokens in {output.model_ms / 1000:.1f} s"
+        if not output.complete:
+            return warning(
+                f"{text}, and not done: {output.end}",
+                f"raise task.max_output_tokens or task.max_time_ms of {bundle.path}: "
+                "python -m tools give-task",
+            )
+        said.append(text)
+    return ok("; ".join(said))
+
+
 def thresholds(patient: Patient) -> Finding:
     """Whether confidences mean something."""
     manifest = patient.bundle.manifest
@@ -158,6 +181,14 @@ CHECKS = (
         "files and digests of the bundle on trial",
         challenger,
         mends="copy the file again",
+    ),
+    Check(
+        "model.writers",
+        "specialists that write: load, write in time",
+        writers,
+        ("model.files",),
+        60.0,
+        mends="edge-agent[generate]; a smaller task, or a smaller bundle",
     ),
     Check(
         "model.thresholds",
