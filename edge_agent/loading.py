@@ -18,6 +18,7 @@ from edge_agent.memory import available_bytes
 from edge_agent.reload import Failure, Loader, Supply
 from edge_agent.settings import (
     configured_bundle,
+    configured_challenger,
     configured_keys,
     configured_writers,
     default_bundle,
@@ -54,14 +55,12 @@ def supply_of(config: Config) -> Supply:
 
 def first_fleet(config: Config) -> tuple[Fleet, BundleError | None]:
     """The Fleet to start with. A challenger that cannot be used is left out, and why is said."""
-    keys = configured_keys(config)
-    _, *challenger = bundle_paths(config)
     champion = _specialist(configured_bundle(config), config)
     writers = {name: _writer(one, config) for name, one in configured_writers(config).items()}
     fleet = Fleet(champion, writers=writers, stages=_stages(config))
     try:
-        for path in challenger:
-            fleet = _with_trial(fleet, _specialist(load_bundle(path, keys), config), config)
+        if challenger := configured_challenger(config):
+            fleet = _with_trial(fleet, _specialist(challenger, config), config)
     except BundleError as error:
         return fleet, error
     return fleet, None

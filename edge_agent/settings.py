@@ -174,6 +174,13 @@ def configured_bundle(config: Config) -> Bundle:
     return bundle
 
 
+def configured_challenger(config: Config) -> Bundle | None:
+    """The bundle on trial, verified; None when there is none. SetupError."""
+    if config.challenger is None:
+        return None
+    return load_bundle(config.challenger.bundle, configured_keys(config))
+
+
 def configured_writers(config: Config) -> dict[str, Bundle]:
     """The bundles that write, by the names of their specialists, verified. SetupError."""
     keys = configured_keys(config)

@@ -39,6 +39,14 @@ def test_the_unit_restarts_after_a_crash_and_not_after_exit_78() -> None:
     assert unit()["Unit"]["StartLimitIntervalSec"] == "0"
 
 
+def test_a_reload_by_systemd_waits_for_its_outcome() -> None:
+    """`systemctl reload` fails when the new bundle is not used: a bare signal could not tell."""
+    command = unit()["Service"]["ExecReload"].split()
+    assert command[:2] == ["/usr/bin/edge-agent", "reload"]
+    assert unit()["Service"]["ExecStart"].split()[2:] == command[2:4]
+    assert float(command[command.index("--wait-s") + 1]) < 90
+
+
 def test_crash_counts_outlive_restarts() -> None:
     """The runtime directory is kept while systemd restarts the agent."""
     service = unit()["Service"]
@@ -133,7 +141,9 @@ def test_mosquitto_2_1_keeps_messages_over_a_kill(
         assert [m.payload for m in client.received][:200] == [b"%d" % n for n in range(200)]
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "setup", "soak", "bench", "train", "lint", "deb", "vm-test"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "setup", "soak", "bench", "train", "lint", "deb", "vm-test"]
+)
 def test_make_help_names_the_targets(target: str) -> None:
     """`make` alone tells what can be done."""
     shown = subprocess.run(["make"], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -17,6 +17,7 @@ from edge_agent.wire.schema import DOCUMENTS, json_schema
 from tests.support.agent_process import write_config
 from tests.support.tiny_bundle import break_bundle
 from tests.support.tiny_generator import tiny_generator
+from tests.support.versions import make_version
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,6 +134,17 @@ def test_check_config_prints_what_is_in_force(tiny: Path, capsys: Any) -> None:
     shown = capsys.readouterr()
     assert json.loads(shown.out)["mqtt"]["host"] == "flag"
     assert "bundle tiny are usable" in shown.err
+
+
+def test_check_config_looks_at_the_challenger(tiny: Path, tmp_path: Path, capsys: Any) -> None:
+    """A bundle on trial that the agent would leave out at its start is said here."""
+    other = make_version(tiny, tmp_path / "next", "2.0.0")
+    config = write_config(tmp_path / "c.toml", 1883, tiny, challenger={"bundle": str(other)})
+    assert main(["check-config", "--config", str(config)]) == 0
+    assert "challenger: bundle tiny is usable" in capsys.readouterr().err
+    break_bundle(other, "digest")
+    assert main(["check-config", "--config", str(config)]) == 78
+    assert "model.onnx is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["check-config", "run"])

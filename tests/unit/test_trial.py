@@ -12,12 +12,13 @@ import pytest
 from edge_agent.bundle import load_bundle
 from edge_agent.errors import InferenceFailed
 from edge_agent.fleet import Fleet, Trial, sampled
+from edge_agent.loading import next_fleet
 from edge_agent.shadow import MAX_WAITING_CHARS, MAX_WAITING_MESSAGES
 from edge_agent.specialists import load_specialist
 from edge_agent.transport.base import Reload
 from edge_agent.types import TrialMode
-from tests.support.tiny_bundle import LABELS, ROUTES, tiny_bundle
-from tests.support.versions import make_version
+from tests.support.tiny_bundle import LABELS, ROUTES, break_bundle, tiny_bundle
+from tests.support.versions import make_version, point
 from tests.unit.site import Site, Watched, health
 
 MakeSite = Callable[..., Site]
@@ -223,3 +224,36 @@ def test_a_champion_on_trial_against_itself_answers_once(site: Site) -> None:
     give(site, champion, "canary", 0.5)
     site.run(site.send("pump", "tank", "gas"))
     assert site.events == ["pump", "tank", "gas"]
+
+
+def test_a_challenger_that_cannot_be_loaded_is_left_out(
+    make_site: MakeSite, tiny: Path, tmp_path: Path
+) -> None:
+    """The agent starts without it; state and health say why."""
+    other = break_bundle(make_version(tiny, tmp_path / "next", "2.0.0"), "digest")
+    site = make_site(challenger={"bundle": str(other), "mode": "canary", "share": 1.0})
+    site.run(site.send("pump"), site.wait(61))
+    assert versions(site) == ["1.0.0"]
+    told = site.said("state")[0]["reload"]
+    assert (told["outcome"], told["reason"]) == ("failed", "start")
+    assert "model.onnx is damaged" in told["problem"]
+    assert health(site)["reload"] == told
+
+
+def test_a_promoted_challenger_is_not_loaded_again(
+    make_site: MakeSite, tiny: Path, tmp_path: Path
+) -> None:
+    """The reload finds it in the Fleet."""
+    other = make_version(tiny, tmp_path / "next", "2.0.0")
+    current = tmp_path / "current"
+    current.symlink_to(tiny)
+    trial = {"bundle": str(other), "mode": "canary", "share": 0.5}
+    site = make_site(model={"bundle": str(current)}, challenger=trial)
+    before = site.supply.fleet
+    assert before.trial is not None
+    after = next_fleet(site.config, before)
+    assert after == before
+    point(current, other)
+    promoted = next_fleet(site.config, before)
+    assert promoted.champion is before.trial.challenger
+    assert promoted.specialists == (promoted.champion,)
