@@ -94,9 +94,11 @@ class CachedSession(Session):
         shapes = {item.name: item.shape for item in self._session.get_outputs()}
         self._hidden = _zeros(shapes[HIDDEN])
         self._binding.bind_ortvalue_output(HIDDEN, self._hidden)
+        self._caches = []  # a binding does not keep alive the memory that is bound
         for item in self._session.get_inputs():
             if item.name.startswith(PAST):
                 cache = _zeros([1, item.shape[1], context_tokens, item.shape[3]])
+                self._caches.append(cache)
                 self._binding.bind_ortvalue_input(item.name, cache)
                 present = item.name.replace(PAST, PRESENT, 1)
                 self._binding.bind_ortvalue_output(present, cache)
