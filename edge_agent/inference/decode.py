@@ -214,6 +214,4 @@ class Generation:
             self.end = End.TOKEN_LIMIT
         elif self._constraint.finished:
             self.end = End.COMPLETE
-        elif len(self.tokens) == self._max_tokens:
-            self.end = End.TOKEN_LIMIT
         return [*chosen, *forced]

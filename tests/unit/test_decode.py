@@ -206,6 +206,24 @@ def test_the_beginning_of_a_prompt_is_read_once() -> None:
     assert fed[0] <= len(bench.ids(second)) - shared + 8
 
 
+def test_only_what_is_still_in_the_cache_counts_as_read() -> None:
+    """A prompt like the one before the last finds nothing of it behind their common beginning."""
+    bench, fresh = Bench(), Bench()
+    for prompt in ("write pump P-101 leaking", "write valve", "write pump P-101 stuck"):
+        text = bench.write(prompt=prompt)
+    assert text == fresh.write(prompt="write pump P-101 stuck")
+
+
+def test_the_last_token_is_not_read_again() -> None:
+    """When nothing more may be written, the model is done."""
+    bench = Bench()
+    fed: list[int] = []
+    feed = bench.model.feed
+    bench.model.feed = lambda tokens: fed.append(len(tokens)) or feed(tokens)  # type: ignore[method-assign]
+    generation = bench.finish(bench.begin())
+    assert sum(fed) < len(bench.ids(TEXT)) + len(generation.tokens)
+
+
 def test_a_long_prompt_runs_in_steps() -> None:
     """Each of a bounded number of tokens, so that other work fits in between."""
     bench = Bench(CHARACTERS)
@@ -288,6 +306,9 @@ def test_sampling_follows_the_probabilities() -> None:
     sample = sampling(1.0, np.random.default_rng(0))
     logits = np.array([0.0, np.log(3)], np.float32)
     share = np.mean([sample(logits) for _ in range(2000)])
+    assert 0.7 < share < 0.8
+    flat = sampling(2.0, np.random.default_rng(0))
+    share = np.mean([flat(2 * logits) for _ in range(2000)])
     assert 0.7 < share < 0.8
     assert greedy(logits) == 1
 
