@@ -155,7 +155,7 @@ def _decompressed(path: Path, raw: IO[bytes]) -> Iterator[Any]:
     zstandard = zstandard_library()
     decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
     try:
-        with decompressor.stream_reader(raw, read_across_frames=True) as stream:
+        with decompressor.stream_reader(raw) as stream:
             yield stream
     except zstandard.ZstdError as error:
         raise _refusal(path, f"cannot be read: {error}") from error

@@ -88,6 +88,11 @@ def read_claim(path: Path, keys: PublicKeys | None = None) -> Claim:
     A link to the folder is followed here, once: if it is swapped meanwhile, all files still come
     from one bundle.
     """
+    if path.is_symlink() and not path.exists():
+        raise BundleError(
+            f"bundle {path}: the link leads to {path.readlink()}, which is not there",
+            "see what is installed: edge-agent bundle list; then edge-agent bundle install FILE",
+        )
     if not path.is_dir():
         raise BundleError(
             f"bundle {path}: no such directory",

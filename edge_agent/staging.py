@@ -52,10 +52,12 @@ def opened(source: Path, work: Path) -> Path:
     return read_archive(source, work / "unpacked")
 
 
-def sync(path: Path) -> None:
-    """Makes a file's bytes, or a folder's entries, outlive a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
+def sync(path: Path, mode: int | None = None) -> None:
+    """Makes a file's bytes, or a folder's entries, outlive a loss of power; sets its mode first."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
+        if mode is not None:
+            os.fchmod(descriptor, mode)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -98,5 +100,4 @@ def _take(file: Path, to: Path, *, move: bool) -> None:
 
 def _settle(folder: Path) -> None:
     for path in (*folder.rglob("*"), folder):
-        path.chmod(FOLDER_MODE if path.is_dir() else FILE_MODE)
-        sync(path)
+        sync(path, FOLDER_MODE if path.is_dir() else FILE_MODE)

@@ -181,7 +181,7 @@ class Store:
         """An empty folder on the store's disk, for the one process that may change the store."""
         with explained(self.root):
             _make_folder(self.root)
-            with (self.root / ".lock").open("w") as lock:
+            with open(self.root / ".lock", "w", opener=_own_file) as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
@@ -251,6 +251,11 @@ class Store:
 def default_store() -> Path:
     """The service's for root, else the user's own."""
     return SYSTEM_STORE if os.geteuid() == 0 else default_state_dir() / "bundles"
+
+
+def _own_file(path: str, _flags: int) -> int:
+    """No link is followed: the folder may belong to another user than root."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
 
 
 def _make_folder(folder: Path) -> None:

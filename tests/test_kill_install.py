@@ -18,21 +18,12 @@ from typing import Any
 import pytest
 
 from edge_agent.bundle import load_bundle
-from edge_agent.manifest import MANIFEST
 from edge_agent.store import Store
-from tests.support.tiny_bundle import tiny_bundle
-from tools.bundling.archive import write_archive
+from tests.support.releases import make_version, pack_version
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 KILLS, SEED = 12, 4
-
-
-def make(folder: Path, version: str) -> Path:
-    path = tiny_bundle(folder / version)
-    manifest = json.loads((path / MANIFEST).read_text()) | {"version": version}
-    (path / MANIFEST).write_text(json.dumps(manifest))
-    return path
 
 
 @pytest.fixture
@@ -40,7 +31,7 @@ def template(tmp_path: Path) -> Path:
     """A store with 1.1.0 in use, after 1.0.0, and with the leftovers of a kill."""
     root = tmp_path / "template"
     for version in ("1.0.0", "1.1.0"):
-        Store(root).install(make(tmp_path, version))
+        Store(root).install(make_version(tmp_path, version))
     (root / ".work" / "bundle").mkdir(parents=True)
     return root
 
@@ -69,10 +60,9 @@ def test_an_install_killed_before_any_of_its_steps(
     template: Path, tmp_path: Path, form: str
 ) -> None:
     """The next one, said again, ends well and clears what was left."""
-    source = make(tmp_path, "1.2.0")
+    source = make_version(tmp_path, "1.2.0")
     if form == "archive":
-        contents = {path.name: path.read_bytes() for path in source.iterdir()}
-        write_archive(source := tmp_path / "x.tar.gz", "tiny", contents)
+        source = pack_version(source, tmp_path / "x.tar.gz")
     points = killed_everywhere(template, "install", source, "--keep", "2")
     assert len(points) > 40
     assert states(points, "current") == ["1.1.0", "1.2.0"]
@@ -100,7 +90,7 @@ def test_a_removal_killed_before_any_of_its_steps(template: Path) -> None:
 def test_a_repair_killed_before_any_of_its_steps(template: Path, tmp_path: Path) -> None:
     """The bundle in use is as damaged as it was, or whole."""
     (template / "tiny" / "current" / "model.onnx").write_bytes(b"x")
-    points = killed_everywhere(template, "install", tmp_path / "1.1.0")
+    points = killed_everywhere(template, "install", tmp_path / "tiny-1.1.0")
     assert states(points, "current") == ["damaged", "1.1.0"]
     assert {point["after"]["current"] for point in points} == {"1.1.0"}
 
@@ -133,7 +123,7 @@ def killed_after(wait_s: float, *words: object) -> bool:
 def test_installs_killed_at_random_moments(tmp_path: Path) -> None:
     """Two versions in turn; the last one is let through."""
     store, chance = tmp_path / "store", random.Random(SEED)
-    sources = [make(tmp_path, "1.0.0"), make(tmp_path, "1.1.0")]
+    sources = [make_version(tmp_path, "1.0.0"), make_version(tmp_path, "1.1.0")]
     began = time.monotonic()
     assert not killed_after(60, "install", sources[1], "--store", store)
     took_s, killed = time.monotonic() - began, 0
@@ -149,7 +139,7 @@ def test_installs_killed_at_random_moments(tmp_path: Path) -> None:
 
 def test_files_reach_the_disk_before_their_names_do(template: Path, tmp_path: Path) -> None:
     """So that a loss of power, too, leaves the old one or the new one."""
-    source, log = make(tmp_path, "1.2.0"), tmp_path / "strace"
+    source, log = make_version(tmp_path, "1.2.0"), tmp_path / "strace"
     command = ["strace", "-f", "-y", "-e", "trace=fsync,rename,renameat,renameat2", "-o", log]
     install = [sys.executable, "-m", "edge_agent", "bundle", "install", source]
     subprocess.run([*command, *install, "--store", template], cwd=ROOT, check=True)

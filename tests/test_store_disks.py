@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.store import Store
-from tests.support.tiny_bundle import tiny_bundle
+from tests.support.releases import make_version
 
 ROOT = Path(__file__).parents[1]
 BUNDLE = f"{shlex.quote(sys.executable)} -m edge_agent bundle"
@@ -29,19 +28,12 @@ sys.exit(main(sys.argv[1:]))
 Shell = Callable[[str], subprocess.CompletedProcess[str]]
 
 
-def make(folder: Path, version: str) -> Path:
-    path = tiny_bundle(folder / version)
-    manifest = json.loads((path / "bundle.json").read_text()) | {"version": version}
-    (path / "bundle.json").write_text(json.dumps(manifest))
-    return path
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
     """A mount point."""
     (tmp_path / "disk").mkdir()
     for version in ("1.0.0", "1.1.0"):
-        make(tmp_path, version)
+        make_version(tmp_path, version)
     return tmp_path / "disk"
 
 
@@ -66,11 +58,12 @@ def test_a_full_disk(disk: Path, shell: Shell, tmp_path: Path) -> None:
     """The old one stays in use, no leftovers fill what is left; with room made, it goes in."""
     store = f"--store {disk}/store"
     done = shell(
-        f"{BUNDLE} install {tmp_path}/1.0.0 {store} && cat /dev/zero > {disk}/log 2>/dev/null; "
-        f"truncate -s -4096 {disk}/log; df {disk} | tail -1; "
-        f"{BUNDLE} install {tmp_path}/1.1.0 {store}; echo code $?; df {disk} | tail -1; "
+        f"{BUNDLE} install {tmp_path}/tiny-1.0.0 {store}; "
+        f"cat /dev/zero > {disk}/log 2>/dev/null; truncate -s -4096 {disk}/log; "
+        f"df {disk} | tail -1; "
+        f"{BUNDLE} install {tmp_path}/tiny-1.1.0 {store}; echo code $?; df {disk} | tail -1; "
         f"{BUNDLE} verify {disk}/store/tiny/current; "
-        f"rm {disk}/log; {BUNDLE} install {tmp_path}/1.1.0 {store}"
+        f"rm {disk}/log; {BUNDLE} install {tmp_path}/tiny-1.1.0 {store}"
     )
     assert "No space left on device" in done.stderr
     assert f"fix: make room on it: df -h {disk}/store" in done.stderr
@@ -86,10 +79,10 @@ def test_a_read_only_disk(disk: Path, shell: Shell, tmp_path: Path) -> None:
     """The command that is printed makes it writable; reading needs none."""
     store = f"--store {disk}/store"
     done = shell(
-        f"{BUNDLE} install {tmp_path}/1.0.0 {store} && mount -o remount,ro {disk}; "
-        f"{BUNDLE} list {store}; {BUNDLE} install {tmp_path}/1.1.0 {store} 2>{tmp_path}/said; "
+        f"{BUNDLE} install {tmp_path}/tiny-1.0.0 {store} && mount -o remount,ro {disk}; "
+        f"{BUNDLE} list {store}; {BUNDLE} install {tmp_path}/tiny-1.1.0 {store} 2>{tmp_path}/said; "
         f"sed -n 's/.*fix: make it writable: sudo //p' {tmp_path}/said > {tmp_path}/fix; "
-        f"sh {tmp_path}/fix && {BUNDLE} install {tmp_path}/1.1.0 {store}"
+        f"sh {tmp_path}/fix && {BUNDLE} install {tmp_path}/tiny-1.1.0 {store}"
     )
     assert "Read-only file system" in (tmp_path / "said").read_text()
     assert (tmp_path / "fix").read_text().startswith("mount -o remount,rw")
@@ -106,12 +99,12 @@ def shared() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize("words", [["install", "1.1.0"], ["rollback"]])
+@pytest.mark.parametrize("words", [["install", "tiny-1.1.0"], ["rollback"]])
 def test_somebody_else_s_store(shared: Path, words: list[str]) -> None:
     """Whoever may not write may read, and is told what would help."""
     store = Store(shared / "store")
     for version in ("1.0.0", "1.1.0"):
-        store.install(make(shared, version))
+        store.install(make_version(shared, version))
     locked = [store.root, store.root / "tiny", store.root / ".lock"]
     for path in locked:
         path.chmod(path.stat().st_mode & 0o555)

@@ -149,6 +149,36 @@ def test_a_member_larger_than_any_file(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("huge"))
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_header_larger_than_any_name(tmp_path: Path, kind: bytes) -> None:
+    """Although the whole archive is not too large."""
+    header = odd("././@LongLink", kind)
+    header.size = 2 * archive.MAX_HEADER_BYTES
+    raw = header.tobuf(tarfile.GNU_FORMAT) + os.urandom(header.size)
+    (tmp_path / "x.tar.gz").write_bytes(gzip.compress(raw))
+    assert "unpacks to more than any bundle" in refusal(tmp_path / "x.tar.gz")
+
+
+def test_a_file_with_holes(tmp_path: Path) -> None:
+    """It needs no bytes in the archive to become gigabytes."""
+    (tmp_path / "top").mkdir()
+    with (tmp_path / "top" / "holes").open("wb") as file:
+        file.truncate(3 << 30)
+    path = tmp_path / "x" / "x.tar.gz"
+    path.parent.mkdir()
+    command = ["tar", "--sparse", "--format=posix", "-czf", path, "-C", tmp_path, "top"]
+    subprocess.run(command, check=True)
+    assert "'top/holes' is no plain file" in refusal(path)
+
+
+def test_holes_that_are_nonsense(tmp_path: Path) -> None:
+    member = odd("top/holes")
+    sparse = {"major": "1", "minor": "0", "realsize": "5"}
+    member.pax_headers = {f"GNU.sparse.{key}": value for key, value in sparse.items()}
+    path = tar_gz(tmp_path / "x.tar.gz", (member, b"x\n" * 256), form=tarfile.PAX_FORMAT)
+    assert "cannot be read" in refusal(path)
+
+
 def test_a_header_that_would_fill_the_memory(tmp_path: Path) -> None:
     """Tar keeps names and attributes in headers of any size, which its readers read whole."""
     for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE):
@@ -169,7 +199,7 @@ def test_a_header_that_would_fill_the_memory(tmp_path: Path) -> None:
 
 def test_rubbish_behind_the_end_is_not_read_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "x.tar.gz"
-    tail = bytes(64 << 20)
+    tail = os.urandom(2 * archive.MAX_TRAILER_BYTES)
     raw = gzip.decompress(tar_gz(path, (odd("top/a"), b"")).read_bytes())
     path.write_bytes(gzip.compress(raw + tail))
     assert "unpacks to more than any bundle" in refusal(path)
@@ -179,7 +209,7 @@ def test_rubbish_behind_the_end_is_not_read_for_ever(tmp_path: Path) -> None:
 def test_a_damaged_archive_is_refused(tmp_path: Path, ending: str) -> None:
     """Cut anywhere, or with a bit changed anywhere: never a traceback, never other contents."""
     path, chance = tmp_path / f"x{ending}", random.Random(7)
-    contents = {"a": os.urandom(3000), "b/c": b"text " * 500}
+    contents = {"a": os.urandom(20_000), "b/c": b"text " * 9000}
     write_archive(path, "top", contents)
     raw = path.read_bytes()
     cut = [raw[: chance.randrange(len(raw))] for _ in range(40)]
@@ -216,3 +246,12 @@ def test_a_window_that_would_fill_the_memory(tmp_path: Path) -> None:
     frame = compressor.compressobj()
     path.write_bytes(frame.compress(bytes(10)) + frame.flush())
     assert "cannot be read" in refusal(path)
+
+
+def test_an_archive_of_several_frames(tmp_path: Path) -> None:
+    """As programs write it that compress with several threads."""
+    tar = gzip.decompress(tar_gz(tmp_path / "x.tar.gz", (odd("top/a"), b"b" * 9000)).read_bytes())
+    frames = [zstandard.compress(part) for part in (tar[:5000], b"", tar[5000:])]
+    (tmp_path / "x.tar.zst").write_bytes(b"".join(frames))
+    top = read_archive(tmp_path / "x.tar.zst", tmp_path / "back")
+    assert files_of(top) == {"a": b"b" * 9000}

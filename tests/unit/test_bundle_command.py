@@ -17,6 +17,7 @@ from edge_agent.commands import bundle as command
 from edge_agent.manifest import MANIFEST
 from tests.support.agent_process import write_config
 from tests.support.keys import make_key, sign_bundle
+from tests.support.releases import make_version
 from tests.support.tiny_bundle import break_bundle, tiny_bundle, write_manifest
 
 Say = Callable[..., str]
@@ -44,24 +45,17 @@ def say(capsys: pytest.CaptureFixture[str]) -> Say:
     return run
 
 
-def make(folder: Path, version: str, name: str = "tiny") -> Path:
-    path = tiny_bundle(folder / f"{name}-{version}")
-    manifest = json.loads((path / MANIFEST).read_text()) | {"name": name, "version": version}
-    (path / MANIFEST).write_text(json.dumps(manifest))
-    return path
-
-
 def test_install_says_what_is_in_use_and_what_comes_next(
     say: Say, root: Path, tmp_path: Path
 ) -> None:
     """The line that it prints for the configuration makes the agent follow."""
-    said = say("install", make(tmp_path, "1.0.0"))
+    said = say("install", make_version(tmp_path, "1.0.0"))
     assert re.match(r"tiny 1\.0\.0 \([0-9a-f]{12}\): installed\nin use: ", said)
     (line,) = re.findall(r"^next: set (bundle = .*) below \[model\]", said, re.MULTILINE)
     config = write_config(tmp_path / "c.toml", 1, None)
     config.write_text(config.read_text().replace("[model]", f"[model]\n{line}"))
     assert main(["check-config", "--config", str(config)]) == 0
-    said = say("install", make(tmp_path, "1.1.0"), "--config", config)
+    said = say("install", make_version(tmp_path, "1.1.0"), "--config", config)
     assert said.endswith("next: edge-agent reload\n")
     assert load_bundle(root / "tiny" / "current").card.version == "1.1.0"
 
@@ -76,7 +70,7 @@ def test_the_service_s_configuration_is_found_by_itself(
     monkeypatch.setattr("edge_agent.settings.DEFAULT_CONFIG", config)
     private, public = make_key(tmp_path)
     (tmp_path / "etc" / "key.pem").write_bytes(public.read_bytes())
-    source = make(tmp_path, "1.0.0")
+    source = make_version(tmp_path, "1.0.0")
     assert "not signed" in say("install", source, code=78)
     assert not (root / "tiny").exists()
     said = say("install", sign_bundle(source, private))
@@ -89,13 +83,13 @@ def test_a_broken_configuration_lets_nothing_in(say: Say, root: Path, tmp_path: 
     config = tmp_path / "etc" / "edge-agent.toml"
     config.parent.mkdir()
     config.write_text("[model\n")
-    said = say("install", make(tmp_path, "1.0.0"), "--config", config, code=78)
+    said = say("install", make_version(tmp_path, "1.0.0"), "--config", config, code=78)
     assert "mend the TOML" in said
     assert not root.exists()
 
 
 def test_the_same_again_and_a_downgrade_are_said(say: Say, tmp_path: Path) -> None:
-    older, newer = make(tmp_path, "1.9.0"), make(tmp_path, "1.10.0")
+    older, newer = make_version(tmp_path, "1.9.0"), make_version(tmp_path, "1.10.0")
     say("install", older)
     assert "a downgrade" not in say("install", newer)
     assert "): installed before, and whole\nin use: " in say("install", newer)
@@ -107,12 +101,12 @@ def test_the_same_again_and_a_downgrade_are_said(say: Say, tmp_path: Path) -> No
 def test_what_was_repaired_left_out_or_removed_is_said(
     say: Say, root: Path, tmp_path: Path
 ) -> None:
-    source = make(tmp_path, "1.0.0")
+    source = make_version(tmp_path, "1.0.0")
     (source / "notes.txt").write_text("")
     assert "not in its manifest, left out: notes.txt" in say("install", source)
     (root / "tiny" / "current" / "model.onnx").write_bytes(b"")
     assert "): installed before; replaced model.onnx\n" in say("install", source)
-    said = [say("install", make(tmp_path, f"2.{i}.0"), "--keep", 2) for i in range(2)]
+    said = [say("install", make_version(tmp_path, f"2.{i}.0"), "--keep", 2) for i in range(2)]
     assert "removed" not in said[0]
     assert re.search(r"removed: 1\.0\.0-\w{12}\n", said[1])
 
@@ -121,7 +115,7 @@ def test_list(say: Say, root: Path, tmp_path: Path) -> None:
     """Current first; a damaged manifest is named with what shows more."""
     assert say("list") == f"no bundles in {root}\n"
     for version in ("1.0.0", "1.1.0", "1.2.0"):
-        say("install", make(tmp_path, version))
+        say("install", make_version(tmp_path, version))
     header, *rows = say("list").splitlines()
     assert header.split() == ["BUNDLE", "VERSION", "DIGEST", "MB", "INSTALLED"]
     assert [(r.split()[1], r.split()[-1]) for r in rows[:2]] == [
@@ -135,8 +129,8 @@ def test_list(say: Say, root: Path, tmp_path: Path) -> None:
 def test_list_for_programs(say: Say, root: Path, tmp_path: Path) -> None:
     assert json.loads(say("list", "--json")) == []
     private, _ = make_key(tmp_path)
-    say("install", sign_bundle(make(tmp_path, "1.0.0"), private))
-    say("install", make(tmp_path, "1.1.0"))
+    say("install", sign_bundle(make_version(tmp_path, "1.0.0"), private))
+    say("install", make_version(tmp_path, "1.1.0"))
     (root / "tiny" / "current" / MANIFEST).write_text("{")
     current, previous = json.loads(say("list", "--json"))
     assert f"{MANIFEST} is not usable" in current["problem"]
@@ -152,8 +146,8 @@ def test_list_for_programs(say: Say, root: Path, tmp_path: Path) -> None:
 
 def test_rollback_and_remove(say: Say, root: Path, tmp_path: Path) -> None:
     """What is refused prints the command that makes it possible."""
-    say("install", make(tmp_path, "1.0.0"))
-    say("install", make(tmp_path, "1.1.0"))
+    say("install", make_version(tmp_path, "1.0.0"))
+    say("install", make_version(tmp_path, "1.1.0"))
     said = say("remove", "tiny", "1.1.0", code=78)
     (fix,) = re.findall(r"fix: first edge-agent bundle (.*)", said)
     said = say(*shlex.split(fix))
@@ -164,7 +158,7 @@ def test_rollback_and_remove(say: Say, root: Path, tmp_path: Path) -> None:
 
 
 def test_verify_says_who_signed_and_installs_nothing(say: Say, root: Path, tmp_path: Path) -> None:
-    source = make(tmp_path, "1.0.0")
+    source = make_version(tmp_path, "1.0.0")
     private, public = make_key(tmp_path)
     assert say("verify", source).endswith("every file is as its manifest says\nnot signed\n")
     sign_bundle(source, private)
@@ -195,7 +189,7 @@ def test_somebody_who_is_not_root_has_a_store_of_their_own(
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "me"))
-    say("install", make(tmp_path, "1.0.0"))
+    say("install", make_version(tmp_path, "1.0.0"))
     assert not root.exists()
     assert (tmp_path / "me" / "edge-agent" / "bundles" / "tiny" / "current").is_dir()
     assert "sudo edge-agent bundle list" in say("list")

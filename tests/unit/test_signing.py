@@ -136,16 +136,23 @@ def test_a_public_key_file_that_is_none(tmp_path: Path, content: str, said: str)
     assert "openssl pkey -in" in caught.value.fix
 
 
-def test_keys_of_another_kind(tmp_path: Path) -> None:
-    """Of RSA or X25519, public or private."""
-    for kind in ("x25519", "rsa"):
-        private, public = tmp_path / f"{kind}.pem", tmp_path / f"{kind}.pub.pem"
-        openssl("genpkey", "-algorithm", kind, "-out", private)
-        openssl("pkey", "-in", private, "-pubout", "-out", public)
-        with pytest.raises(ConfigError, match="is no Ed25519 key"):
-            read_public_keys(public)
-        with pytest.raises(ConfigError, match="is no Ed25519 key"):
-            sign(b"x", private)
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        ("x25519", [], "is no Ed25519 key"),
+        ("rsa", [], "is no Ed25519 key"),
+        ("EC", ["-pkeyopt", "ec_paramgen_curve:secp112r1"], "cannot be read: Curve"),
+    ],
+)
+def test_keys_of_another_kind(tmp_path: Path, kind: str, options: list[str], said: str) -> None:
+    """Public or private; also kinds that the library has never heard of."""
+    private, public = tmp_path / "key.pem", tmp_path / "key.pub.pem"
+    openssl("genpkey", "-algorithm", kind, *options, "-out", private)
+    openssl("pkey", "-in", private, "-pubout", "-out", public)
+    with pytest.raises(ConfigError, match=said):
+        read_public_keys(public)
+    with pytest.raises(ConfigError, match=said):
+        sign(b"x", private)
 
 
 def test_a_private_key_with_a_passphrase(key: tuple[Path, Path], tmp_path: Path) -> None:

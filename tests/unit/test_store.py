@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,8 @@ from edge_agent.manifest import MANIFEST, SIGNATURE
 from edge_agent.signing import read_public_keys
 from edge_agent.store import Store
 from tests.support.keys import make_key, sign_bundle
-from tests.support.tiny_bundle import break_bundle, tiny_bundle
-from tools.bundling.archive import write_archive
+from tests.support.releases import make_version, pack_version
+from tests.support.tiny_bundle import break_bundle
 
 Make = Callable[..., Path]
 
@@ -32,21 +32,7 @@ def store(tmp_path: Path) -> Store:
 def make(tmp_path: Path) -> Make:
     """Bundle folders: ``make("1.0.0")``, each different."""
 
-    def bundle(version: str, name: str = "tiny", note: str = "") -> Path:
-        path = tiny_bundle(tmp_path / f"{name}-{version}{note}")
-        manifest = json.loads((path / MANIFEST).read_text())
-        manifest |= {"name": name, "version": version, "provenance": {"note": note}}
-        (path / MANIFEST).write_text(json.dumps(manifest))
-        return path
-
-    return bundle
-
-
-def pack(bundle: Path, path: Path) -> Path:
-    """Everything in the folder, as it is."""
-    files = (p for p in bundle.rglob("*") if p.is_file())
-    write_archive(path, bundle.name, {str(p.relative_to(bundle)): p.read_bytes() for p in files})
-    return path
+    return partial(make_version, tmp_path)
 
 
 def in_use(store: Store, name: str = "tiny") -> str:
@@ -77,7 +63,7 @@ def test_an_installed_bundle_is_the_source_and_in_use(
     """Readable by everybody, whoever installs and under whatever umask."""
     source, umask = make("1.0.0"), os.umask(0o077)
     digest = load_bundle(source).digest
-    archive = source if form == "folder" else pack(source, tmp_path / f"x{form}")
+    archive = source if form == "folder" else pack_version(source, tmp_path / f"x{form}")
     change = store.install(archive)
     os.umask(umask)
     place = f"tiny/1.0.0-{digest[:12]}"
@@ -175,7 +161,7 @@ def test_a_store_with_a_key_lets_nothing_unsigned_in_or_back(
     store.install(make("1.0.0"))
     keyed = Store(store.root, read_public_keys(public))
     assert "not signed" in refusal(lambda: keyed.install(make("1.1.0"))).problem
-    archive = pack(sign_bundle(make("1.2.0"), private), tmp_path / "x.tar.gz")
+    archive = pack_version(sign_bundle(make("1.2.0"), private), tmp_path / "x.tar.gz")
     assert keyed.install(archive).claim.signed_by is not None
     assert "not signed" in refusal(keyed.rollback).problem
     assert in_use(store) == "1.2.0"
@@ -191,7 +177,7 @@ def test_files_that_the_manifest_does_not_list_stay_out(
     assert store.install(source).left_out == ("model.ort", "sub/notes.txt")
     (source / "model.ort").unlink()
     other = Store(tmp_path / "other")
-    assert other.install(pack(source, tmp_path / "x.tar.gz")).left_out == ("sub/notes.txt",)
+    assert other.install(pack_version(source, tmp_path / "x.tar.gz")).left_out == ("sub/notes.txt",)
     assert not [line for line in shown(other) if "notes" in line or ".ort" in line]
 
 
@@ -204,7 +190,7 @@ def test_a_bundle_that_is_none_never_gets_in(
     store.install(make("1.0.0"))
     before = shown(store)
     source = break_bundle(make("1.1.0"), how)
-    source = pack(source, tmp_path / "x.tar.gz") if packed else source
+    source = pack_version(source, tmp_path / "x.tar.gz") if packed else source
     said = refusal(lambda: store.install(source)).problem
     assert str(source) in said
     assert ".work" not in said
@@ -284,6 +270,16 @@ def test_one_change_at_a_time(store: Store, make: Make) -> None:
     assert store.install(make("1.2.0")).is_new
 
 
+def test_the_lock_is_no_way_to_other_files(store: Store, make: Make, tmp_path: Path) -> None:
+    """Root may install where another user can place links."""
+    store.install(make("1.0.0"))
+    (store.root / ".lock").unlink()
+    (tmp_path / "precious").write_text("x")
+    (store.root / ".lock").symlink_to(tmp_path / "precious")
+    assert ".lock: Too many levels of symbolic links" in refusal(store.rollback).problem
+    assert (tmp_path / "precious").read_text() == "x"
+
+
 def test_the_store_can_be_moved(store: Store, make: Make, tmp_path: Path) -> None:
     """Its links are relative."""
     store.install(make("1.0.0"))
@@ -298,6 +294,8 @@ def test_links_that_lead_nowhere_are_put_right(store: Store, make: Make, link: s
     (store.root / "tiny" / "current").unlink()
     (store.root / "tiny" / "current").symlink_to(link)
     assert not store.versions("tiny")[0].is_current
+    said = refusal(lambda: load_bundle(store.root / "tiny" / "current"))
+    assert "bundle list" in said.fix or link.endswith("etc")
     store.install(make("1.1.0"))
     assert in_use(store) == "1.1.0"
 
