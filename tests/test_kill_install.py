@@ -137,12 +137,12 @@ def test_installs_killed_at_random_moments(tmp_path: Path) -> None:
     assert [path.name for path in store.glob(".*")] == [".lock"]
 
 
-def test_files_reach_the_disk_before_their_names_do(template: Path, tmp_path: Path) -> None:
+def test_files_reach_the_disk_before_their_names_do(tmp_path: Path) -> None:
     """So that a loss of power, too, leaves the old one or the new one."""
-    source, log = make_version(tmp_path, "1.2.0"), tmp_path / "strace"
+    source, store, log = make_version(tmp_path, "1.2.0"), tmp_path / "store", tmp_path / "strace"
     command = ["strace", "-f", "-y", "-e", "trace=fsync,rename,renameat,renameat2", "-o", log]
     install = [sys.executable, "-m", "edge_agent", "bundle", "install", source]
-    subprocess.run([*command, *install, "--store", template], cwd=ROOT, check=True)
+    subprocess.run([*command, *install, "--store", store], cwd=ROOT, check=True)
     synced: list[str] = []
     renamed: list[tuple[str, list[str]]] = []
     for line in log.read_text().splitlines():
@@ -150,7 +150,7 @@ def test_files_reach_the_disk_before_their_names_do(template: Path, tmp_path: Pa
             synced.append(found[1])
         elif found := re.search(r'rename.*"([^"]*)"\) = 0|rename.*"([^"]*)", .*\) = 0', line):
             renamed.append((found[1] or found[2], list(synced)))
-    work, folder = f"{template}/.work/bundle", f"{template}/tiny"
+    work, folder = f"{store}/.work/bundle", f"{store}/tiny"
     (place, before), (current, then) = (
         next(r for r in renamed if r[0].startswith(f"{folder}/1.2.0-")),
         next(r for r in renamed if r[0] == f"{folder}/current"),

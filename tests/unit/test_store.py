@@ -264,7 +264,7 @@ def test_one_change_at_a_time(store: Store, make: Make) -> None:
     """The lock dies with its holder."""
     store.install(make("1.0.0"))
     with (store.root / ".lock").open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(held, fcntl.LOCK_SH)
         for change in (lambda: store.install(make("1.1.0")), store.rollback):
             assert "another edge-agent is changing it" in refusal(change).problem
     assert store.install(make("1.2.0")).is_new
