@@ -21,6 +21,9 @@ def next_command(report: Report, patient: Patient) -> str:
         return f"do the fixes above, then `{doctor} --only {' '.join(bad)}`"
     if bad:
         return f"do the fixes above, then `{doctor}`"
+    left = [r.check.group for r in report.results if any(f.unfinished for f in r.findings)]
+    if left:
+        return f"what there was no time for: `{doctor} --only {' '.join(dict.fromkeys(left))}`"
     if report.of(Status.CRASHED):
         return f"report the output of `{doctor} --json`"
     if any(f.wants_root for r in report.results for f in r.findings):

@@ -31,7 +31,8 @@ class Finding:
     """``text`` names the thing; ``fix`` is a command or an edit; ``details`` is for --verbose.
 
     Commands in a fix stand between backticks. ``wants_root``: root would have found out more.
-    ``unused``: there is nothing here to examine, which stops no other check.
+    ``unused``: there is nothing here to examine, which stops no other check. ``unfinished``: there
+    was no time left to look.
     """
 
     status: Status
@@ -40,6 +41,7 @@ class Finding:
     details: tuple[str, ...] = ()
     wants_root: bool = False
     unused: bool = False
+    unfinished: bool = False
 
 
 def ok(text: str, *details: str) -> Finding:

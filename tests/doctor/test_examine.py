@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.doctor.advice import next_command
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.examine import examine
 from edge_agent.doctor.finding import Finding, Status, error, ok, skipped, warning
@@ -131,10 +132,12 @@ def test_when_the_total_is_used_up_the_rest_is_skipped(monkeypatch: pytest.Monke
     """The doctor ends in time; what it left out is named with the command for it."""
     monkeypatch.setattr("edge_agent.doctor.examine.TOTAL_LIMIT_S", 0.01)
     release = threading.Event()
-    results = report(hanging("a.hangs", release), check("a.b", ok("fine"))).results
+    whole = report(hanging("a.hangs", release), check("a.b", ok("fine")), check("c.d", ok("fine")))
     release.set()
-    assert results[1].status is Status.SKIPPED
-    assert "edge-agent doctor --only a.b" in results[1].findings[0].text
+    assert [f.text for r in whole.results[1:] for f in r.findings] == ["no time was left"] * 2
+    rest = Report(whole.results[1:], whole.took_s)
+    command = "`edge-agent doctor --config /nowhere.toml --only a c`"
+    assert next_command(rest, patient()) == f"what there was no time for: {command}"
 
 
 def test_probes_run_only_when_asked() -> None:
