@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,12 +103,33 @@ def test_certificates_that_cannot_be_used(pems: Certificates, tmp_path: Path) ->
 
 
 def test_a_key_with_a_passphrase_is_refused(pems: Certificates, tmp_path: Path) -> None:
-    """At once: nobody is there to type it."""
+    """At once, at a terminal too: nobody may be there to type it."""
     key = tmp_path / "locked.key"
     command = ["openssl", "ec", "-in", str(pems.client_key), "-aes256", "-passout", "pass:secret"]
     subprocess.run([*command, "-out", str(key)], check=True, capture_output=True)
+    files = {"ca_file": pems.ca, "cert_file": pems.client_cert, "key_file": key}
     with pytest.raises(ConfigError, match=r"mqtt\.tls"):
-        tls_context(address(ca_file=pems.ca, cert_file=pems.client_cert, key_file=key))
+        tls_context(address(**files))
+    shown = at_a_terminal(
+        "from edge_agent.transport.address import BrokerAddress, tls_context\n"
+        f"tls_context(BrokerAddress('h', 1, 'c', **{ {k: str(v) for k, v in files.items()} }))"
+    )
+    assert "ConfigError" in shown
+    assert "pass phrase" not in shown
+
+
+def at_a_terminal(code: str) -> str:
+    """What a fresh interpreter says on a terminal where nobody types."""
+    spawn = f"import pty; pty.spawn([{sys.executable!r}, '-c', {code!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", spawn], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        return process.stdout.read()
 
 
 def test_every_setting_reaches_the_connection(tmp_path: Path) -> None:

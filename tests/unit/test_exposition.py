@@ -178,6 +178,12 @@ def test_a_scrape(served: Exporter, numbers: JsonObject) -> None:
     assert response.read().decode() == exposition(numbers)
 
 
+def test_each_scrape_asks_anew(served: Exporter, loop: Loop) -> None:
+    """Numbers are as old as the scrape, not as the first."""
+    assert [get(served).status for _ in range(3)] == [200, 200, 200]
+    assert loop.questions == 3
+
+
 def test_other_paths(served: Exporter) -> None:
     """Say where to look."""
     with pytest.raises(urllib.error.HTTPError, match="404") as caught:
@@ -202,6 +208,7 @@ def test_a_reader_that_says_nothing(
     served: Exporter, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Is hung up on after a while, and others are served again; the log stays quiet."""
+    assert exporter._Reader.timeout == exporter.MAX_READER_WAIT_S
     monkeypatch.setattr(exporter._Reader, "timeout", 0.2)
     with socket.create_connection(("127.0.0.1", served.server_port)):
         assert get(served).status == 200
