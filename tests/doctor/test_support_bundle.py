@@ -29,8 +29,8 @@ from tests.support.mqtt_client import ClientOptions, MqttClient
 
 USER = "device-token-1729"
 PASSWORD = 'horse "battery" stäple'
-PAYLOAD = "the vault behind pump 7 opens with 4711"
-SECRETS = (USER, PASSWORD, "battery", "stäple", "vault", "4711")
+PAYLOAD = "the vault behind pump 7 opens with plugh"
+SECRETS = (USER, PASSWORD, "battery", "stäple", "vault", "plugh")
 ALL = {
     "README.txt",
     "bundle.json",
