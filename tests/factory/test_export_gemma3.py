@@ -23,6 +23,7 @@ from tests.support.gemma3_cases import Case, open_graphs, shown, tiny
 from tests.support.tiny_bases import edit, tiny_bert
 from tools.__main__ import main
 from tools.bases.base import open_base
+from tools.export_gemma3 import TURNS
 from tools.trunks.gemma3_generator import load_generator
 from tools.trunks.quantise import blocks_on_grid, half_scales
 
@@ -170,7 +171,7 @@ def test_a_trimmed_vocabulary_gives_the_same_logits(folder: Path, tmp_path: Path
     assert {new.id_to_token(i) for i in shape.stop_tokens} == {"<eos>", "<end_of_turn>"}
     before, after = (open_graphs(bundle.path, CONTEXT) for bundle in (whole, small))
     kept = [old.token_to_id(new.id_to_token(i)) for i in range(shape.vocabulary)]
-    for text in TEXTS:
+    for text in (*TEXTS, TURNS):
         ids, others = old.encode(text).ids, new.encode(text).ids
         assert ids == [kept[i] for i in others]
         before.cut(0)
