@@ -41,6 +41,12 @@ METRICS = (
         "challenger_info", "info", "The bundle on trial, where there is one.", "challenger.model"
     ),
     Metric("reloads_total", "counter", "Reloads by outcome.", "counters.reloads_*", "outcome"),
+    Metric(
+        "canary_failed_total",
+        "counter",
+        "Messages a canary failed on, answered by the champion.",
+        "counters.canary_failed",
+    ),
     Metric("uptime_seconds", "gauge", "Since the start.", "uptime_s"),
     Metric("connected", "gauge", "1 with a session at the broker, else 0.", "protocol"),
     Metric("connects_total", "counter", "Sessions begun or resumed.", "counters.connects"),

@@ -30,6 +30,7 @@ class Presence:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return  # another agent has the same folder: the signals are for that one
+        _reload_file(folder).unlink(missing_ok=True)  # of another process, perhaps of another boot
 
     def tell(self, reload: JsonObject, began_s: float) -> None:
         """Leaves word of a reload that began at ``began_s`` of the machine's monotonic clock."""

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import signal
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -94,9 +95,13 @@ class ReloadRun:
             self.rss_mib.append(self.agent.rss_mib)
         self.traffic.wait_until_unanswered(0)
 
-    def growth_mib(self, warm_up: int) -> float:
-        """The most memory held after the warm-up, above the most held within it."""
-        return max(self.rss_mib[warm_up:]) - max(self.rss_mib[:warm_up])
+    def growth_mib(self, window: int) -> float:
+        """Memory after the last reloads above that after the first ones.
+
+        Medians over ``window`` of them: messages are in work, and a sample may fall into a batch.
+        """
+        first, last = self.rss_mib[:window], self.rss_mib[-window:]
+        return statistics.median(last) - statistics.median(first)
 
     def _reload(self, kind: Kind) -> None:
         point(self.shelf.current, self.shelf.folder / kind.name)

@@ -60,6 +60,9 @@ def test_word_is_left_of_a_reload(tmp_path: Path) -> None:
     presence.tell({"outcome": "changed"}, began_s=5.0)
     assert reload_since(tmp_path, 5.0) == {"outcome": "changed"}
     assert reload_since(tmp_path, 5.1) is None
+    presence.close()
+    presence = Presence(tmp_path)
+    assert reload_since(tmp_path, 5.0) is None
     (tmp_path / "reload.json").write_text("{")
     assert reload_since(tmp_path, 0.0) is None
     presence.close()

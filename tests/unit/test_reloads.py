@@ -174,6 +174,22 @@ def test_a_stop_meanwhile_waits_for_the_loader_only(reload_site: MakeSite) -> No
     assert not site.supply.loader.busy or not site.supply.loader._thread.is_alive()
 
 
+def test_a_fleet_that_comes_while_the_agent_stops_is_not_used(reload_site: MakeSite) -> None:
+    """What is in hand is finished by the old one."""
+    site = reload_site()
+    site.broker.answering = False
+
+    def mend() -> None:
+        site.broker.answering = True
+        site.cut()
+
+    work = [swap(site, "two"), site.send("pump"), hangup(site), site.stop, loaded(site), list, mend]
+    agent = site.run(*work)
+    assert agent._work.fleet.card.version == "1.0.0"
+    assert versions(site) == ["1.0.0"]
+    assert [state["state"] for state in site.said("state")][-1] == "stopped"
+
+
 def test_a_request_is_answered_with_the_outcome(reload_site: MakeSite) -> None:
     """And settled before: what comes after it is acknowledged meanwhile."""
     site = reload_site(reload={"watch_s": 0, "allow_request": True})

@@ -208,6 +208,15 @@ def test_long_messages_do_not_wait_in_numbers(make_site: MakeSite, challenger: W
     assert health(site)["shadow"]["dropped"] == 1
 
 
+def test_what_was_looked_at_makes_room(site: Site, challenger: Watched) -> None:
+    """Long messages one after the other are all compared."""
+    give(site, challenger, "shadow")
+    turns = [site.send("x" * (MAX_WAITING_CHARS // 2)), lambda: None]
+    site.run(*turns * 4, site.wait(61), lambda: None)
+    seen = health(site)["shadow"]
+    assert (seen["compared"], seen["dropped"]) == (4, 0)
+
+
 def test_only_the_share_is_looked_at(site: Site, challenger: Watched) -> None:
     """By the same choice as a canary's."""
     give(site, challenger, "shadow", 0.5)
