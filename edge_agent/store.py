@@ -18,7 +18,7 @@ import filecmp
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,11 +70,18 @@ class Change:
 
 
 class Store:
-    """A folder of installed bundles. ``keys``: only bundles signed by one of them come in."""
+    """A folder of installed bundles.
 
-    def __init__(self, root: Path, keys: PublicKeys | None = None) -> None:
+    ``keys``: only bundles signed by one of them come in. ``named``: folders that the configuration
+    names, which are never removed.
+    """
+
+    def __init__(
+        self, root: Path, keys: PublicKeys | None = None, named: Collection[Path] = ()
+    ) -> None:
         self.root = root
         self._keys = keys
+        self._named = {path.resolve() for path in named}
 
     def names(self) -> list[str]:
         """Of all bundles, in order."""
@@ -95,8 +102,8 @@ class Store:
     def install(self, source: Path, keep: int = KEEP) -> Change:
         """Verifies a bundle folder or archive, puts it in place, makes it the current one.
 
-        At most ``keep`` versions stay, more only while they are current or previous. Raises
-        BundleError and SetupError.
+        At most ``keep`` versions stay, more only while they are current, previous or named.
+        Raises BundleError and SetupError.
         """
         with self._work() as work:
             staged = stage(source, work, self._keys)
@@ -127,6 +134,11 @@ class Store:
                 raise BundleError(
                     f"bundle {name} {version}: is the current one",
                     f"first {self._way_back(name)}",
+                )
+            if found.path.resolve() in self._named:
+                raise BundleError(
+                    f"bundle {name} {version}: the configuration names {found.path}",
+                    "let the configuration name another folder first",
                 )
             self._discard(found, work)
         return found.path
@@ -229,7 +241,8 @@ class Store:
 
     def _prune(self, name: str, keep: int, work: Path) -> Iterator[str]:
         for installed in self.versions(name)[keep:]:
-            if not installed.is_current and not installed.is_previous:
+            linked = installed.is_current or installed.is_previous
+            if not linked and installed.path.resolve() not in self._named:
                 self._discard(installed, work)
                 yield installed.path.name
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
+import shlex
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -30,8 +32,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         one.set_defaults(action=run)
         if name != "verify":
             _add_store(one)
-        if name in ("install", "rollback", "verify"):
-            _add_keys(one)
+        if name != "list":
+            _add_config(one)
         return one
 
     install = action(_install, "install", "Verifies a bundle and makes it the current one.")
@@ -63,8 +65,8 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, metavar="DIR", help=text)
 
 
-def _add_keys(parser: argparse.ArgumentParser) -> None:
-    text = f"where model.public_key_file may stand ({DEFAULT_CONFIG})"
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    text = f"what asks for signatures, and names bundles ({DEFAULT_CONFIG})"
     parser.add_argument("--config", type=Path, metavar="FILE", help=text)
     text = "ask for a signature by this key"
     parser.add_argument("--public-key", type=Path, metavar="FILE", help=text)
@@ -78,7 +80,7 @@ def _count(text: str) -> int:
 
 def _install(options: argparse.Namespace) -> int:
     config = _config(options)
-    change = _store(options, _keys(options, config)).install(options.source, options.keep)
+    change = _store(options, config).install(options.source, options.keep)
     done = "installed" if change.is_new else "installed before, and whole"
     if change.repaired:
         done = f"installed before; replaced {', '.join(change.repaired)}"
@@ -87,18 +89,21 @@ def _install(options: argparse.Namespace) -> int:
         print(f"  not in its manifest, left out: {', '.join(change.left_out)}")
     if change.removed:
         print(f"  removed: {', '.join(change.removed)}")
-    return _tell(change, config)
+    _tell(change)
+    _tell_next(options, config, change.current)
+    return 0
 
 
 def _rollback(options: argparse.Namespace) -> int:
     config = _config(options)
-    change = _store(options, _keys(options, config)).rollback(options.name, options.to)
+    change = _store(options, config).rollback(options.name, options.to)
     print(f"{_named(change.claim)}: verified")
-    return _tell(change, config)
+    _tell(change)
+    _tell_next(options, config, change.current)
+    return 0
 
 
-def _tell(change: Change, config: Config | None) -> int:
-    """What is in use now, and the next sensible command."""
+def _tell(change: Change) -> None:
     if change.before is None:
         print(f"in use: {change.claim.path}")
     else:
@@ -107,21 +112,34 @@ def _tell(change: Change, config: Config | None) -> int:
         print(f"in use: {change.claim.path}, instead of {before.path.name}")
         if older:
             print(f"  a downgrade: {card.version} is older than {before.version}")
-    if config and _follows(config, change.current):
-        print("next: edge-agent reload")
+
+
+def _tell_next(options: argparse.Namespace, config: Config | None, current: Path) -> None:
+    sudo = "sudo " if os.geteuid() == 0 else ""
+    named = f" --config {shlex.quote(str(options.config))}" if options.config else ""
+    reload = f"{sudo}edge-agent reload{named}"
+    if any(_same_link(path, current) for path in configured_bundles(config)):
+        print(f"next: {reload}")
     else:
-        print(f'next: set bundle = "{change.current}" below [model] in the configuration')
-        print("then: sudo systemctl restart edge-agent; from now on, edge-agent reload will do")
-    return 0
+        print(f'next: set bundle = "{current}" below [model] in the configuration')
+        print(f"then: sudo systemctl restart edge-agent; from now on, {reload} will do")
 
 
-def _follows(config: Config, current: Path) -> bool:
-    bundle = config.model.bundle or Path()
-    return (bundle.parent.resolve(), bundle.name) == (current.parent.resolve(), current.name)
+def _same_link(path: Path, link: Path) -> bool:
+    return (path.parent.resolve(), path.name) == (link.parent.resolve(), link.name)
+
+
+def configured_bundles(config: Config | None) -> list[Path]:
+    """Every bundle that the configuration names."""
+    if config is None:
+        return []
+    named = [config.model.bundle, config.challenger and config.challenger.bundle]
+    named += [specialist.bundle for specialist in config.specialists.values()]
+    return [path for path in named if path]
 
 
 def _list(options: argparse.Namespace) -> int:
-    store = _store(options)
+    store = Store((options.store or default_store()).absolute())
     found = [(name, one) for name in store.names() for one in store.versions(name)]
     if options.json:
         print(json.dumps([_as_json(name, one) for name, one in found], indent=2))
@@ -165,12 +183,14 @@ def _answered(folder: Path, keys: PublicKeys | None) -> str:
 
 
 def _remove(options: argparse.Namespace) -> int:
-    print(f"removed {_store(options).remove(options.name, options.version)}")
+    store = _store(options, _config(options))
+    print(f"removed {store.remove(options.name, options.version)}")
     return 0
 
 
-def _store(options: argparse.Namespace, keys: PublicKeys | None = None) -> Store:
-    return Store((options.store or default_store()).absolute(), keys)
+def _store(options: argparse.Namespace, config: Config | None) -> Store:
+    keys = _keys(options, config)
+    return Store((options.store or default_store()).absolute(), keys, configured_bundles(config))
 
 
 def _config(options: argparse.Namespace) -> Config | None:

@@ -56,7 +56,7 @@ def test_install_says_what_is_in_use_and_what_comes_next(
     config.write_text(config.read_text().replace("[model]", f"[model]\n{line}"))
     assert main(["check-config", "--config", str(config)]) == 0
     said = say("install", make_version(tmp_path, "1.1.0"), "--config", config)
-    assert said.endswith("next: edge-agent reload\n")
+    assert said.endswith(f"next: sudo edge-agent reload --config {config}\n")
     assert load_bundle(root / "tiny" / "current").card.version == "1.1.0"
 
 
@@ -75,7 +75,7 @@ def test_the_service_s_configuration_is_found_by_itself(
     assert not (root / "tiny").exists()
     said = say("install", sign_bundle(source, private))
     assert ", signed by key " in said
-    assert said.endswith("next: edge-agent reload\n")
+    assert said.endswith("next: sudo edge-agent reload\n")
 
 
 def test_a_broken_configuration_lets_nothing_in(say: Say, root: Path, tmp_path: Path) -> None:
@@ -109,6 +109,30 @@ def test_what_was_repaired_left_out_or_removed_is_said(
     said = [say("install", make_version(tmp_path, f"2.{i}.0"), "--keep", 2) for i in range(2)]
     assert "removed" not in said[0]
     assert re.search(r"removed: 1\.0\.0-\w{12}\n", said[1])
+
+
+def test_what_the_configuration_names_stays(say: Say, root: Path, tmp_path: Path) -> None:
+    """A version that is pinned there, be it ever so old."""
+    say("install", make_version(tmp_path, "1.0.0"))
+    pinned = (root / "tiny" / "current").resolve()
+    challenger = {"bundle": str(pinned), "mode": "shadow", "share": 0.5}
+    config = write_config(tmp_path / "c.toml", 1, None, challenger=challenger)
+    for i in range(5):
+        say("install", make_version(tmp_path, f"2.{i}.0"), "--config", config)
+    kept = [row.split()[1] for row in say("list").splitlines()[1:]]
+    assert kept == ["2.4.0", "2.3.0", "2.2.0", "1.0.0"]
+    said = say("remove", "tiny", "1.0.0", "--config", config, code=78)
+    assert f"the configuration names {pinned}" in said
+    say("remove", "tiny", "1.0.0")
+
+
+def test_the_next_command_knows_every_bundle_in_use(say: Say, root: Path, tmp_path: Path) -> None:
+    """A challenger has a name of its own, and follows its own link."""
+    challenger = {"bundle": str(root / "next" / "current"), "mode": "shadow", "share": 0.5}
+    config = write_config(tmp_path / "c.toml", 1, None, challenger=challenger)
+    source = make_version(tmp_path, "1.0.0", "next")
+    assert "next: sudo edge-agent reload" in say("install", source, "--config", config)
+    assert "next: set bundle" in say("install", make_version(tmp_path, "1.0.0"), "--config", config)
 
 
 def test_list(say: Say, root: Path, tmp_path: Path) -> None:
