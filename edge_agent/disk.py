@@ -28,6 +28,6 @@ def explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = error.filename2 or error.filename or folder
+        place = error.filename or folder
         fix = FIXES.get(error.errno or 0, OTHER).format(folder=folder)
         raise SetupError(f"{place}: {error.strerror or error}", fix) from error

@@ -15,9 +15,9 @@ from edge_agent import __version__
 from edge_agent.cli import main
 from edge_agent.wire.schema import DOCUMENTS, json_schema
 from tests.support.agent_process import write_config
-from tests.support.releases import make_version
 from tests.support.tiny_bundle import break_bundle
 from tests.support.tiny_generator import tiny_generator
+from tests.support.versions import make_version
 
 ROOT = Path(__file__).parents[2]
 
