@@ -14,7 +14,8 @@ MAX_IDS = 3
 def next_command(report: Report, patient: Patient) -> str:
     """One line: what to do now, with a command to copy."""
     config = ["--config", str(patient.config_path)] if patient.config_path else []
-    doctor = shlex.join(["edge-agent", "doctor", *config, *patient.flags])
+    probe = ["--probe"] if patient.probe else []
+    doctor = shlex.join(["edge-agent", "doctor", *config, *patient.flags, *probe])
     findings = [finding for result in report.results for finding in result.findings]
     if bad := [r.check.id for r in report.of(Status.ERROR, Status.WARNING)]:
         only = f" --only {' '.join(bad)}" if len(bad) <= MAX_IDS else ""

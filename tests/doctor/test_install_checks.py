@@ -92,6 +92,7 @@ def test_a_service_that_runs_as_root(pi5: Patient) -> None:
 def test_a_folder_that_the_agent_may_not_write(pi5: Patient, key: str, name: str) -> None:
     """It becomes the agent's."""
     os.chown(pi5.root / name / "edge-agent", 0, 0)
+    (pi5.root / name / "edge-agent").chmod(0o755)  # others may enter, but not write
     assert_mended(
         pi5, f"install.{key}", ERROR, f"paths.{key}_dir", "cannot be written by edge-agent"
     )
