@@ -108,7 +108,6 @@ def _advance(order: Order) -> Output | RejectedMessage | None:
 def _as_it_is(order: Order) -> Output:
     if order.writing is None:
         return Output(TIME_LIMIT, order.specialist.card)
-    order.writing.cancel()
     return replace(order.writing.output(), end=TIME_LIMIT)
 
 

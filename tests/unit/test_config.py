@@ -234,6 +234,7 @@ def test_relative_paths_are_meant_from_the_files_folder(
         + '[mqtt.tls]\nca_file = "ca.pem"\n'
         + '[model]\nbundle = "../models/b"\n'
         + '[paths]\nstate_dir = "~/state"\nruntime_dir = "/run/a"\n'
+        + '[specialists.work-order]\nbundle = "../models/w"\n'
     )
     config = load_config(path, [])
     assert config.mqtt.password_file == Path("/run/credentials/password")
@@ -242,6 +243,7 @@ def test_relative_paths_are_meant_from_the_files_folder(
     assert config.model.bundle == path.parent / "../models/b"
     assert config.paths.state_dir == Path("/home/someone/state")
     assert config.paths.runtime_dir == Path("/run/a")
+    assert config.specialists["work-order"].bundle == path.parent / "../models/w"
 
 
 def test_an_empty_tls_table_turns_tls_on(write: Any) -> None:

@@ -202,6 +202,16 @@ def test_a_bundle_without_a_task_is_refused(tmp_path: Path) -> None:
         GeneratorSpecialist(load_bundle(folder), 1, lambda: 0.0)
 
 
+def test_weights_that_changed_after_they_were_verified_are_refused(tmp_path: Path) -> None:
+    """What was verified is what runs."""
+    folder = tiny_generator(tmp_path)
+    bundle = load_bundle(folder)
+    weights = (folder / "weights.bin").read_bytes()
+    (folder / "weights.bin").write_bytes(weights[::-1])
+    with pytest.raises(BundleError, match="was changed while it was being loaded"):
+        GeneratorSpecialist(bundle, 1, lambda: 0.0)
+
+
 @pytest.mark.parametrize("vocabulary", [400, 5000])
 def test_graphs_of_another_vocabulary_are_refused(tmp_path: Path, vocabulary: int) -> None:
     """Before the first message comes."""

@@ -109,6 +109,14 @@ def test_batches_run_between_slices(writing: MakeSite) -> None:
     assert began[0] < 50
 
 
+def test_what_is_being_written_does_not_hold_up_qos_0(writing: MakeSite) -> None:
+    """The room of the next batch is for messages that wait for their route."""
+    site = writing(generate={"slice_ms": 1}, batch={"max_messages": 1})
+    slow(site, seconds=0.01)
+    site.run(lambda: (site.send(FAULT)(), site.send("gas", qos=0)()))
+    assert site.events == ["gas", FAULT]
+
+
 def test_too_many_wait(writing: MakeSite) -> None:
     """The newest go out without, at once."""
     site = writing(generate={"max_waiting_messages": 1})
