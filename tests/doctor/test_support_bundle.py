@@ -17,7 +17,14 @@ import pytest
 
 from edge_agent.doctor.examine import examine
 from edge_agent.doctor.patient import Output, Patient
-from edge_agent.doctor.redaction import REDACTED, scrub, scrub_log, scrub_unit, secrets_of
+from edge_agent.doctor.redaction import (
+    REDACTED,
+    config_data,
+    scrub,
+    scrub_log,
+    scrub_unit,
+    secrets_of,
+)
 from edge_agent.doctor.support import JOURNAL_LINES, Support, collect, write
 from edge_agent.doctor.table import CHECKS
 from edge_agent.errors import SetupError
@@ -195,6 +202,22 @@ def test_names_that_everybody_sees_are_no_secrets(tmp_path: Path) -> None:
     """Else a user called edge-agent would blot out our own name."""
     clinic = Clinic.open(tmp_path / "gateway", 1, mqtt={"username": "edge-agent"})
     assert secrets_of(clinic.patient.config, clinic.file.read_text()) == ()
+
+
+def test_a_short_user_name_is_not_shown_either(tmp_path: Path) -> None:
+    """Too short to be searched for in texts, it is taken out where it stands."""
+    clinic = Clinic.open(tmp_path / "gateway", 1, mqtt={"username": "bob"})
+    assert config_data(clinic.patient.config)["mqtt"]["username"] == REDACTED
+
+
+@pytest.mark.parametrize(
+    "quoted", [str, repr, json.dumps, lambda s: json.dumps(s, ensure_ascii=False)]
+)
+def test_a_secret_is_found_however_it_is_quoted(quoted: Callable[[str], str]) -> None:
+    """In JSON, in what Python shows, and as it is."""
+    assert scrub(f"user {quoted(PASSWORD)} refused", (PASSWORD,)).strip('"') in {
+        f"user {before}{REDACTED}{before} refused" for before in ("", '"', "'")
+    }
 
 
 @pytest.mark.parametrize(
