@@ -10,7 +10,7 @@ import pytest
 
 from edge_agent.memory import available_bytes
 from tests.support.agent_process import ROOT
-from tests.support.releases import make_version
+from tests.support.versions import make_version
 
 MIB = 1 << 20
 UNIT = "system.slice/edge-agent.service"

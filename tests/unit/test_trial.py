@@ -17,8 +17,8 @@ from edge_agent.shadow import MAX_WAITING_CHARS, MAX_WAITING_MESSAGES
 from edge_agent.specialists import load_specialist
 from edge_agent.transport.base import Reload
 from edge_agent.types import TrialMode
-from tests.support.releases import make_version, point
 from tests.support.tiny_bundle import LABELS, ROUTES, break_bundle, tiny_bundle
+from tests.support.versions import make_version, point
 from tests.unit.site import Site, Watched, health
 
 MakeSite = Callable[..., Site]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.watch import BundleWatch
-from tests.support.releases import make_version, point
+from tests.support.versions import make_version, point
 
 
 @pytest.fixture
