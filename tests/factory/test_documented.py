@@ -47,4 +47,4 @@ def test_the_commands_shown_work_in_the_order_shown(
         assert main([*arguments, *(smaller if arguments[0] == "train" else [])]) == 0, arguments
     assert load_bundle(Path("models/my-site")).manifest.name == "my-site"
     assert Path("report.html").stat().st_size > 10_000
-    assert Path("my-site.tar.zst").is_file()
+    assert Path("my-site.tar.gz").is_file()
