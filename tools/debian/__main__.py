@@ -61,7 +61,7 @@ def build_package(target: Target, out: Path, compression: str = "xz") -> Path:
     package = out / target.file_name
     with tempfile.TemporaryDirectory() as temporary:
         staged = Path(temporary) / "tree"
-        staged.mkdir(mode=0o755)
+        staged.mkdir()
         tree.lay_out(staged, target, epoch)
         tree.control_files(staged, target)
         command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build"]

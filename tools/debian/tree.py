@@ -83,7 +83,7 @@ def maintainer() -> str:
 
 def set_modes(tree: Path) -> None:
     """The same on every building machine, whatever its umask."""
-    for path in tree.rglob("*"):
+    for path in (tree, *tree.rglob("*")):
         if path.is_symlink():
             continue
         runs = path.is_dir() or path.parent == tree / HOME / "bin"
@@ -94,7 +94,8 @@ def control_files(tree: Path, target: Target) -> None:
     """DEBIAN/: what dpkg reads, and the scripts it runs."""
     folder = tree / "DEBIAN"
     sums, size_kib = md5sums(tree), installed_kib(tree)
-    folder.mkdir(mode=0o755)
+    folder.mkdir()
+    folder.chmod(0o755)
     fields = {
         "VERSION": target.version,
         "ARCHITECTURE": target.architecture,

@@ -24,7 +24,7 @@ def lay_out(folder: Path) -> None:
     for name in ("job.py", "machine.py", "logits.py"):
         shutil.copy(HERE / "guest" / name, folder / name)
     (folder / "texts.json").write_text(json.dumps(texts()))
-    build_package(TARGET, folder, "gzip").rename(folder / "edge-agent.deb")
+    build_package(TARGET, folder, "none").rename(folder / "edge-agent.deb")
     next_version(folder / "edge-agent.deb", folder / "next.deb")
 
 
