@@ -1,4 +1,4 @@
-"""``python -m tools.vm``: tries the arm64 package in a machine of each kind; renews docs/arm.md."""
+"""``python -m tools.vm``: tries the package in machines of several kinds; renews docs/arm.md."""
 
 from __future__ import annotations
 
@@ -12,60 +12,70 @@ from pathlib import Path
 from typing import Any
 
 from tools.errors import ToolError
-from tools.vm import compare, machine, work
+from tools.vm import compare, work
+from tools.vm.machine import MACHINES, Machine, boot, prepare
 
 PAGE = Path(__file__).parents[2] / "docs/arm.md"
 BLOCK = re.compile(r"(<!-- measured: arm -->\n).*?(<!-- end -->)", re.DOTALL)
-CORES = {"cortex-a76": "Raspberry Pi 5", "cortex-a72": "Raspberry Pi 4"}
+ARM = ("cortex-a76", "cortex-a72")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 when every step held on every core, 1 when one did not, 2 when a person must act."""
+    """0 when every step held on every machine, 1 when one did not, 2 when a person must act."""
     top = argparse.ArgumentParser(prog="python -m tools.vm", description=__doc__)
-    top.add_argument("--cpu", nargs="+", choices=CORES, default=list(CORES))
-    top.add_argument("--compare-only", action="store_true", help="use what the last run left")
+    top.add_argument("--machine", nargs="+", choices=MACHINES, default=list(ARM))
+    top.add_argument("--report", action="store_true", help="report on the last runs, run nothing")
     options = top.parse_args(arguments)
+    machines = [MACHINES[name] for name in options.machine]
     try:
-        if not options.compare_only:
-            run(options.cpu)
-        return report(options.cpu)
+        if not options.report:
+            for machine in machines:
+                run(machine)
+        held = [report(machine) for machine in machines]
     except ToolError as error:
         print(f"error: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
         return 2
+    renew_page()
+    return 0 if all(held) else 1
 
 
-def out_of(cpu: str) -> Path:
-    """Where a run leaves its results."""
-    return machine.cache() / cpu
+def run(machine: Machine) -> None:
+    """One machine, from its disk to its results."""
+    prepare(machine)
+    with tempfile.TemporaryDirectory(dir=machine.folder) as temporary:
+        work.lay_out(Path(temporary), machine.architecture)
+        print(f"== {machine.name} ({machine.board}): see {machine.out}/console.log", flush=True)
+        boot(machine, Path(temporary))
 
 
-def run(cpus: list[str]) -> None:
-    """Boots a machine for each core, one after the other."""
-    machine.prepare()
-    with tempfile.TemporaryDirectory(dir=machine.cache()) as temporary:
-        work.lay_out(Path(temporary))
-        for cpu in cpus:
-            print(f"== {cpu} ({CORES[cpu]}): see {out_of(cpu)}/console.log", flush=True)
-            machine.boot(cpu, Path(temporary), out_of(cpu))
+def report(machine: Machine) -> bool:
+    """Prints each step and how the events compare with this machine's; whether all held."""
+    results = machine.out / "results.json"
+    if not results.is_file():
+        raise ToolError(f"{results}: no such file", f"see {machine.out}/console.log")
+    steps: list[dict[str, Any]] = json.loads(results.read_text())
+    steps.append(compare.events(machine.out / "events.jsonl", len(work.texts())).as_step())
+    for step in steps:
+        mark = "ok" if step["held"] else "FAILED"
+        print(f"{machine.name} {mark} {step['step']}: {step['seen']}")
+    return all(step["held"] for step in steps)
 
 
-def report(cpus: list[str]) -> int:
-    """Prints each step, compares with this machine, renews the page."""
-    held = True
-    rows = []
+def renew_page() -> None:
+    """The table of docs/arm.md, from the last run of each core."""
+    machines = [m for m in map(MACHINES.__getitem__, ARM) if (m.out / "logits.json").is_file()]
+    if not machines:
+        return
     here = json.loads(printed_here())
-    for cpu in cpus:
-        steps: list[dict[str, Any]] = json.loads((out_of(cpu) / "results.json").read_text())
-        there = json.loads((out_of(cpu) / "logits.json").read_text())
-        difference = compare.events(out_of(cpu) / "events.jsonl", work.texts())
-        for step in [*steps, difference.as_step()]:
-            held = held and bool(step["held"])
-            print(f"{cpu} {'ok' if step['held'] else 'FAILED'} {step['step']}: {step['seen']}")
-        rows.append(compare.row(cpu, CORES[cpu], compare.logits(here, there), difference))
-    table = "\n".join([*compare.HEAD, *rows])
+    lines = [*compare.HEAD]
+    for machine in machines:
+        there = json.loads((machine.out / "logits.json").read_text())
+        difference = compare.events(machine.out / "events.jsonl", len(work.texts()))
+        figures = compare.logits(here, there)
+        lines.append(compare.row(machine.name, machine.board, figures, difference))
+    table = "\n".join(lines)
     page = PAGE.read_text("utf-8")
     PAGE.write_text(BLOCK.sub(lambda found: f"{found[1]}{table}\n{found[2]}", page), "utf-8")
-    return 0 if held else 1
 
 
 def printed_here() -> str:

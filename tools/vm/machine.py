@@ -1,4 +1,4 @@
-"""Boots the machine with work on its second disk, and reads what came of it from its third."""
+"""Boots a machine with work on its second disk, and reads what came of it from its third."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 import shutil
 import subprocess
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.errors import ToolError
 
 HERE = Path(__file__).parent
-LIMIT_S = 3600
-"""A run takes some ten minutes on two idle cores."""
+LIMIT_S = 4 * 3600
+"""Emulated, a run takes some ten minutes on an idle core."""
 OUT_BYTES = 64 << 20
 NEEDED = {
-    "qemu-system-aarch64": "qemu-system-arm",
     "mmdebstrap": "mmdebstrap",
     "update-binfmts": "binfmt-support",
     "arch-test": "arch-test",
@@ -23,62 +23,118 @@ NEEDED = {
     "mke2fs": "e2fsprogs",
     "dpkg-deb": "dpkg",
 }
+EMULATED = ("-icount", "shift=0,sleep=off", "-rtc", "clock=vm")
+"""The clock counts instructions and skips idle time, so that time limits mean the same on a busy
+machine as on an idle one."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A kind of machine. ``board`` tells where its core is found."""
+
+    name: str
+    architecture: str
+    board: str
+    program: str
+    package: str
+    options: tuple[str, ...]
+    console: str
+
+    @property
+    def folder(self) -> Path:
+        """Root file system, disk and kernel; kept from one run to the next."""
+        return cache() / self.architecture
+
+    @property
+    def out(self) -> Path:
+        """Where a run leaves its results."""
+        return self.folder / self.name
+
+
+def arm64(core: str, board: str) -> Machine:
+    """One emulated core of a board."""
+    options = ("-M", "virt", "-cpu", core, *EMULATED)
+    return Machine(
+        core, "arm64", board, "qemu-system-aarch64", "qemu-system-arm", options, "ttyAMA0"
+    )
+
+
+MACHINES = {
+    "cortex-a76": arm64("cortex-a76", "Raspberry Pi 5"),
+    "cortex-a72": arm64("cortex-a72", "Raspberry Pi 4"),
+    "x86-64": Machine(
+        *("x86-64", "amd64", "this machine", "qemu-system-x86_64", "qemu-system-x86"),
+        ("-M", "q35", "-cpu", "host,arch-capabilities=off", "-enable-kvm"),
+        "ttyS0",
+    ),
+}
 
 
 def cache() -> Path:
-    """Where the root file system and the disk stay from one run to the next."""
+    """Some 5 GB an architecture."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "edge-agent-vm"
 
 
-def prepare() -> None:
+def prepare(machine: Machine) -> None:
     """Builds root file system and disk where they are missing or old."""
     if os.geteuid() != 0:
         raise ToolError("the machine's disk can only be made by root", "sudo make vm-test")
-    found = {tool for tool in NEEDED if shutil.which(tool) or shutil.which(f"{tool}-static")}
-    if missing := sorted(package for tool, package in NEEDED.items() if tool not in found):
+    wanted = {**NEEDED, machine.program: machine.package}
+    missing = sorted(package for tool, package in wanted.items() if not is_here(tool))
+    if missing:
         raise ToolError(
             f"missing: {', '.join(missing)}",
             f"sudo apt-get install --no-install-recommends {' '.join(missing)}",
         )
-    for script in ("root.sh", "disk.sh"):
-        done = subprocess.run([str(HERE / script), str(cache())], check=False)
+    for command in (
+        ["root.sh", str(machine.folder), machine.architecture],
+        ["disk.sh", str(machine.folder)],
+    ):
+        done = subprocess.run([str(HERE / command[0]), *command[1:]], check=False)
         if done.returncode:
-            raise ToolError(f"tools/vm/{script} failed", f"see above, then remove {cache()}")
+            fix = f"see above; if in doubt, rm -r {machine.folder}"
+            raise ToolError(f"tools/vm/{command[0]} failed", fix)
 
 
-def boot(cpu: str, work: Path, out: Path) -> None:
+def is_here(tool: str) -> bool:
+    """On PATH, or in root's part of it."""
+    names = (tool, f"{tool}-static")
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    return any(shutil.which(name, path=path) for name in names)
+
+
+def boot(machine: Machine, work: Path) -> None:
     """One run from power-on to power-off. The disk keeps nothing of it."""
-    out.mkdir(parents=True, exist_ok=True)
-    given, taken = out / "work.tar", out / "out.tar"
-    with tarfile.open(given, "w", dereference=True) as archive:
+    shutil.rmtree(machine.out, ignore_errors=True)
+    machine.out.mkdir()
+    given, taken = machine.out / "work.tar", machine.out / "out.tar"
+    with tarfile.open(given, "w") as archive:
         archive.add(work, ".")
     taken.write_bytes(b"")
     os.truncate(taken, OUT_BYTES)
-    with (out / "console.log").open("wb") as console:
+    with (machine.out / "console.log").open("wb") as console:
         try:
-            subprocess.run(
-                qemu(cpu, given, taken), stdout=console, stderr=console, timeout=LIMIT_S, check=True
-            )
+            command = qemu(machine, given, taken)
+            subprocess.run(command, stdout=console, stderr=console, timeout=LIMIT_S, check=True)
         except subprocess.SubprocessError as error:
-            raise ToolError(f"the machine with {cpu}: {error}", f"see {out}/console.log") from error
+            fix = f"see {machine.out}/console.log"
+            raise ToolError(f"the machine {machine.name}: {error}", fix) from error
     with tarfile.open(taken) as archive:
-        archive.extractall(out, filter="data")
+        archive.extractall(machine.out, filter="data")
     given.unlink()
     taken.unlink()
 
 
-def qemu(cpu: str, given: Path, taken: Path) -> list[str]:
-    """No network: what it needs it is given. Its clock counts instructions and skips idle time, so
-    that its time limits mean the same on a busy machine as on an idle one."""
+def qemu(machine: Machine, given: Path, taken: Path) -> list[str]:
+    """No network: what the machine needs it is given."""
     disk = "format=raw,if=virtio"
     return [
-        *("qemu-system-aarch64", "-M", "virt", "-cpu", cpu, "-m", "2048"),
-        *("-icount", "shift=0,sleep=off", "-rtc", "clock=vm"),
+        *(machine.program, *machine.options, "-m", "2048"),
         *("-nographic", "-no-reboot", "-nic", "none"),
-        *("-kernel", str(cache() / "kernel"), "-initrd", str(cache() / "initrd")),
-        *("-append", "root=/dev/vda rw console=ttyAMA0 quiet"),
-        *("-drive", f"file={cache() / 'disk.img'},snapshot=on,{disk}"),
+        *("-kernel", str(machine.folder / "kernel"), "-initrd", str(machine.folder / "initrd")),
+        *("-append", f"root=/dev/vda rw console={machine.console} quiet"),
+        *("-drive", f"file={machine.folder / 'disk.img'},snapshot=on,{disk}"),
         *("-drive", f"file={given},readonly=on,{disk}"),
         *("-drive", f"file={taken},{disk}"),
     ]

@@ -19,10 +19,11 @@ def main() -> None:
     lines = bundle.contents["golden.jsonl"].decode().splitlines()
     found = []
     for text in (json.loads(line)["text"] for line in lines):
-        ids, mask = pad([encoder.encode(text)])
+        encoding = encoder.encode(text)
+        ids, mask = pad([encoding])
         outputs = session.run({"input_ids": ids, "attention_mask": mask})
         logits = {name: output[0].tolist() for name, output in outputs.items()}
-        found.append({"text": text, **logits})
+        found.append({"text": text, "tokens": len(encoding), **logits})
     json.dump(found, sys.stdout)
 
 
