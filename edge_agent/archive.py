@@ -91,9 +91,7 @@ def read_archive(path: Path, into: Path) -> Path:
 
 
 def _members(tar: tarfile.TarFile, meter: _Meter) -> Iterator[tarfile.TarInfo]:
-    count = 0
-    while (member := tar.next()) is not None:
-        count += 1
+    for count, member in enumerate(tar, 1):
         if count > MAX_MEMBERS or not 0 <= member.size <= MAX_MEMBER_BYTES:
             raise _TooLarge
         meter.allow(member.size + MAX_HEADER_BYTES)
