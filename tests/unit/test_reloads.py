@@ -177,14 +177,15 @@ def test_a_stop_meanwhile_waits_for_the_loader_only(reload_site: MakeSite) -> No
 def test_a_fleet_that_comes_while_the_agent_stops_is_not_used(reload_site: MakeSite) -> None:
     """What is in hand is finished by the old one."""
     site = reload_site()
+    gate = Gate(site)
     site.broker.answering = False
 
     def mend() -> None:
         site.broker.answering = True
         site.cut()
 
-    work = [swap(site, "two"), site.send("pump"), hangup(site), site.stop, loaded(site), list, mend]
-    agent = site.run(*work)
+    asked = [swap(site, "two"), site.send("pump"), hangup(site), site.stop]
+    agent = site.run(*asked, gate.open, loaded(site), list, mend)
     assert agent._work.fleet.card.version == "1.0.0"
     assert versions(site) == ["1.0.0"]
     assert [state["state"] for state in site.said("state")][-1] == "stopped"
