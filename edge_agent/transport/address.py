@@ -97,8 +97,8 @@ def read_password(path: Path | None) -> str | None:
 def tls_context(address: BrokerAddress) -> ssl.SSLContext:
     """TLS 1.2 or newer, chain and host name checked; a client certificate where one is set.
 
-    The strictness that Python adds from 3.13 on is off: it refuses CAs without the extension for key
-    usage, which is what `openssl req -x509` makes, and what sites have.
+    The strictness that Python adds from 3.13 on is off: it refuses CAs without the extension for
+    key usage, which is what `openssl req -x509` makes, and what sites have.
     """
     try:
         context = ssl.create_default_context(cafile=address.ca_file)
