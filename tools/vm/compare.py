@@ -14,16 +14,17 @@ from edge_agent.golden import CONFIDENCE_TOLERANCE
 from edge_agent.settings import default_bundle
 from edge_agent.specialists import load_specialist
 from edge_agent.types import Prediction
+from tools.errors import ToolError
 
 CLOSE = 0.02
 """A difference of confidences hardly worth a word; how many are within it is counted."""
 
 TITLES = (
-    *("core", "as in", "largest route logit difference", "mean"),
+    *("core", "as in", "bundle", "largest route logit difference", "mean"),
     *("largest tag logit difference", "mean"),
     *("events with the same decisions", "confidences within 0.02", "largest difference"),
 )
-HEAD = (f"| {' | '.join(TITLES)} |", f"|---|---{'|---:' * (len(TITLES) - 2)}|")
+HEAD = (f"| {' | '.join(TITLES)} |", f"|---|---|---{'|---:' * (len(TITLES) - 3)}|")
 
 
 @dataclass
@@ -31,6 +32,7 @@ class EventDifference:
     """``other`` tells of events with other decisions; ``gaps`` are differences of confidences."""
 
     messages: int
+    bundle: str = ""
     other: list[str] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
 
@@ -69,11 +71,15 @@ def events(path: Path, messages: int) -> EventDifference:
     """Events from the machine beside predictions made here, of the texts that the events carry."""
     lines = [line for line in path.read_text().splitlines() if line[:1] == "{"]
     data = {item["id"]: item["data"] for item in map(json.loads, lines)}
-    specialist = load_specialist(load_bundle(default_bundle()), threads=1)
+    bundle = load_bundle(default_bundle())
+    specialist = load_specialist(bundle, threads=1)
     difference = EventDifference(messages)
     if len(data) != messages:
         difference.other.append(f"{len(data)} events of {messages} messages")
     for event in data.values():
+        difference.bundle = f"{event['model']['name']} {event['model']['version']}"
+        if event["model"]["digest"] != bundle.card.digest:
+            raise ToolError(f"{path} is of another bundle, {difference.bundle}", "make vm-test")
         (expected,) = specialist.predict([event["text"]])
         compare(expected, event, difference)
     return difference
@@ -114,4 +120,4 @@ def row(
     figures = [f"{value:.3f}" for pair in differences.values() for value in pair]
     same = f"{compared.messages - len(compared.other)} of {compared.messages}"
     figures += [same, compared.close, f"{compared.largest:.3f}"]
-    return f"| {cpu} | {board} | {' | '.join(figures)} |"
+    return f"| {cpu} | {board} | {compared.bundle} | {' | '.join(figures)} |"

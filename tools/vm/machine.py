@@ -62,11 +62,6 @@ def arm64(core: str, board: str) -> Machine:
 MACHINES = {
     "cortex-a76": arm64("cortex-a76", "Raspberry Pi 5"),
     "cortex-a72": arm64("cortex-a72", "Raspberry Pi 4"),
-    "x86-64": Machine(
-        *("x86-64", "amd64", "this machine", "qemu-system-x86_64", "qemu-system-x86"),
-        ("-M", "q35", "-cpu", "host,arch-capabilities=off", "-enable-kvm"),
-        "ttyS0",
-    ),
 }
 
 
