@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 UNIT = "edge-agent.service"
-NOT_OURS = ("/proc", "/sys", "/run", "/dev", "/tmp", "/root", "/var/log", "/var/cache", "/var/tmp")
+NOT_OURS = (
+    "/proc", "/sys", "/run", "/dev", "/tmp", "/root", "/srv", "/var/log", "/var/cache", "/var/tmp",
+)  # fmt: skip
 NOT_OURS += ("/var/lib/dpkg", "/var/lib/apt", "/var/lib/mosquitto", "/var/lib/systemd")
 BACKUPS = {f"/etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")}
 BACKUPS |= {"/etc/.pwd.lock"}
