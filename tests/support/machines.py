@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 TREES = ROOT / "tests/trees"
 NOW_S = 1772445600.0
 """2026-03-02 10:00 UTC."""
+MODEL_RUN_S = 0.005
+"""How far the clock of a machine goes on from one look to the next."""
 AGENT_ID = 997
 UNIT = "usr/lib/systemd/system/edge-agent.service"
 WANTS = "etc/systemd/system/multi-user.target.wants/edge-agent.service"
@@ -52,7 +55,7 @@ def machine(name: str, folder: Path, **changes: Any) -> Patient:
     given: dict[str, Any] = {
         "root": root,
         "commands": recorded(root),
-        "clock": Clock(lambda: 0.0, lambda: NOW_S),
+        "clock": Clock(count(0.0, MODEL_RUN_S).__next__, lambda: NOW_S),
         "space": lambda _: Room(),
         "built_s": NOW_S - 30 * 86400,
         "platform": arm,

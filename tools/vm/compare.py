@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from edge_agent.bundle import load_bundle
-from edge_agent.golden import CONFIDENCE_TOLERANCE
 from edge_agent.settings import default_bundle
 from edge_agent.specialists import load_specialist
 from edge_agent.types import Prediction
 from tools.errors import ToolError
 
 CLOSE = 0.02
-"""A difference of confidences hardly worth a word; how many are within it is counted."""
+"""How far a confidence may be from the one on x86-64; how many are within it is counted."""
 
 TITLES = (
     *("core", "as in", "bundle", "largest route logit difference", "mean"),
@@ -48,7 +47,7 @@ class EventDifference:
 
     def as_step(self) -> dict[str, Any]:
         """As the job tells of its steps."""
-        held = not self.other and self.largest <= CONFIDENCE_TOLERANCE
+        held = not self.other and self.largest <= CLOSE
         within = (
             f"{self.close} confidences within {CLOSE}, the largest difference {self.largest:.4f}"
         )
