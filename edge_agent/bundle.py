@@ -76,7 +76,11 @@ class Bundle(Claim):
 
 def load_bundle(path: Path, keys: PublicKeys | None = None) -> Bundle:
     """Reads and verifies a bundle folder; with ``keys``, its signature too. Raises BundleError."""
-    claim = read_claim(path, keys)
+    return read_files(read_claim(path, keys))
+
+
+def read_files(claim: Claim) -> Bundle:
+    """Reads and verifies the files that a manifest lists. Raises BundleError."""
     contents = {name: _verified(claim, name) for name in claim.manifest.files if name != WEIGHTS}
     stamp = _verified_stamp(claim, WEIGHTS) if WEIGHTS in claim.manifest.files else None
     return Bundle(**vars(claim), contents=contents, weights_stamp=stamp)
@@ -108,9 +112,14 @@ def read_claim(path: Path, keys: PublicKeys | None = None) -> Claim:
 def verify_bundle(path: Path, keys: PublicKeys | None = None) -> Claim:
     """Like load_bundle, but keeps nothing: it may be larger than the memory. Raises BundleError."""
     claim = read_claim(path, keys)
+    verify_files(claim)
+    return claim
+
+
+def verify_files(claim: Claim) -> None:
+    """Like read_files, but keeps nothing. Raises BundleError."""
     for name in claim.manifest.files:
         _verified_stamp(claim, name)
-    return claim
 
 
 def _read_signature(path: Path) -> bytes | None:

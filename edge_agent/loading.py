@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from edge_agent.bundle import Bundle, Claim, load_bundle, read_claim
+from edge_agent.bundle import Bundle, Claim, read_claim, read_files, verify_files
 from edge_agent.config import Config
 from edge_agent.errors import BundleError
 from edge_agent.fleet import Fleet, Trial
@@ -17,15 +20,19 @@ from edge_agent.manifest import WEIGHTS
 from edge_agent.memory import available_bytes
 from edge_agent.reload import Failure, Loader, Supply
 from edge_agent.settings import (
+    check_stages,
     configured_bundle,
     configured_challenger,
     configured_keys,
     configured_writers,
     default_bundle,
 )
+from edge_agent.signing import PublicKeys
 from edge_agent.specialists import Specialist, default_threads, load_specialist
 from edge_agent.watch import BundleWatch
 
+Loaded = TypeVar("Loaded")
+"""A specialist, of either kind."""
 PEAK_PER_BYTE = 4
 """Bytes taken for a moment for each byte of a bundle while it loads: measured 3.4."""
 PEAK_PER_MAPPED_BYTE = 2
@@ -69,15 +76,26 @@ def first_fleet(config: Config) -> tuple[Fleet, BundleError | None]:
 def next_fleet(config: Config, current: Fleet) -> Fleet:
     """The Fleet as the bundles now are, each new one proved first; equal when none has changed.
 
-    Raises BundleError; the current Fleet is not touched.
+    Raises SetupError; the current Fleet is not touched.
     """
-    known = {specialist.card.digest: specialist for specialist in current.specialists}
-    champion, *challenger = [_proved(path, config, known) for path in bundle_paths(config)]
-    writers = {
-        name: _proved_writer(path, config, current) for name, path in writer_paths(config).items()
-    }
+    keys = configured_keys(config)
+    claims = [_claim(path, keys) for path in bundle_paths(config)]
+    check_stages(config, claims[0])
+    known = {one.card.digest: one for one in current.specialists}
+    load = partial(_specialist, config=config, prove=True)
+    champion, *challenger = [_proved(claim, known, load) for claim in claims]
+    writers = _proved_writers(config, keys, current)
     fleet = Fleet(champion, writers=writers, stages=_stages(config))
     return _with_trial(fleet, challenger[0], config) if challenger else fleet
+
+
+def _proved_writers(
+    config: Config, keys: PublicKeys | None, current: Fleet
+) -> dict[str, GeneratorSpecialist]:
+    claims = {name: _claim(path, keys) for name, path in writer_paths(config).items()}
+    known = {one.card.digest: one for one in current.writers.values()}
+    load = partial(_writer, config=config, prove=True)
+    return {name: _proved(claim, known, load) for name, claim in claims.items()}
 
 
 def _with_trial(fleet: Fleet, challenger: Specialist, config: Config) -> Fleet:
@@ -92,20 +110,6 @@ def _stages(config: Config) -> dict[str, str]:
     return {route: stage.specialist for route, stage in config.routes.items()}
 
 
-def _proved_writer(path: Path, config: Config, current: Fleet) -> GeneratorSpecialist:
-    """Verified, and once it is loaded, writing as its golden messages say."""
-    known = {writer.card.digest: writer for writer in current.writers.values()}
-    keys = configured_keys(config)
-    try:
-        claim = read_claim(path, keys)
-        if claim.digest in known:
-            return known[claim.digest]
-        _require_memory(claim)
-        return _writer(load_bundle(claim.path, keys), config, prove=True)
-    except MemoryError as error:
-        raise _too_large(path, "memory ran out while it was loaded") from error
-
-
 def _writer(bundle: Bundle, config: Config, *, prove: bool = False) -> GeneratorSpecialist:
     threads = config.model.threads or default_threads()
     writer = GeneratorSpecialist(bundle, threads, time.monotonic)
@@ -115,16 +119,26 @@ def _writer(bundle: Bundle, config: Config, *, prove: bool = False) -> Generator
     return writer
 
 
-def _proved(path: Path, config: Config, known: dict[str, Specialist]) -> Specialist:
-    """Verified, and once it is loaded, answering as its golden messages say."""
-    keys = configured_keys(config)
+def _proved(claim: Claim, known: Mapping[str, Loaded], load: Callable[[Bundle], Loaded]) -> Loaded:
+    """The one that is loaded already, its files verified again; else it is loaded and proved."""
+    if claim.digest in known:
+        verify_files(claim)
+        return known[claim.digest]
+    _require_memory(claim)
+    with _within_memory(claim.path):
+        return load(read_files(claim))
+
+
+def _claim(path: Path, keys: PublicKeys | None) -> Claim:
+    with _within_memory(path):
+        return read_claim(path, keys)
+
+
+@contextmanager
+def _within_memory(path: Path) -> Iterator[None]:
+    """Turns the end of the memory into BundleError."""
     try:
-        claim = read_claim(path, keys)
-        _require_memory(claim)
-        bundle = load_bundle(claim.path, keys)
-        if bundle.digest in known:
-            return known[bundle.digest]
-        return _specialist(bundle, config, prove=True)
+        yield
     except MemoryError as error:
         raise _too_large(path, "memory ran out while it was loaded") from error
 

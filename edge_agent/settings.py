@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict, SettingsError
 
-from edge_agent.bundle import Bundle, load_bundle
+from edge_agent.bundle import Bundle, Claim, load_bundle
 from edge_agent.config import ENV_PREFIX, Config
 from edge_agent.errors import ConfigError
 from edge_agent.signing import PublicKeys, read_public_keys
@@ -187,7 +187,7 @@ def configured_writers(config: Config) -> dict[str, Bundle]:
     return {name: load_bundle(one.bundle, keys) for name, one in config.specialists.items()}
 
 
-def check_stages(config: Config, bundle: Bundle) -> None:
+def check_stages(config: Config, bundle: Claim) -> None:
     """ConfigError when a route is to be written about that the bundle does not have."""
     routes = bundle.manifest.routes
     for route in config.routes:
@@ -195,7 +195,8 @@ def check_stages(config: Config, bundle: Bundle) -> None:
             raise ConfigError(
                 f"routes.{route}: bundle {bundle.card.name} has no route {route}"
                 f"{_suggest(route, set(routes))}",
-                "correct the table's name, or remove it",
+                f"correct or remove the table [routes.{route}] and restart, "
+                "or use a bundle that has the route",
             )
 
 
