@@ -21,7 +21,7 @@ SMOOTHING_MESSAGES = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Sample:
     """What is kept of one prediction. ``unknown_tokens`` is None where no token is unknown."""
 
     bundle_digest: str
@@ -39,29 +39,29 @@ class Answers:
     tokens: int = 0
     unknown_tokens: int = 0
     confidence: Histogram = field(default_factory=lambda: Histogram(CONFIDENCE_BOUNDS))
-    latest: deque[Answer] = field(default_factory=lambda: deque(maxlen=WINDOW_MESSAGES))
+    latest: deque[Sample] = field(default_factory=lambda: deque(maxlen=WINDOW_MESSAGES))
 
     def add(self, prediction: Prediction, bundle_digest: str) -> None:
         """One message was answered by this bundle."""
         route = prediction.route
         abstained = route is not None and route.abstained
-        answer = Answer(
+        sample = Sample(
             bundle_digest,
             route.label if route else "",
             abstained,
             prediction.tokens,
             prediction.unknown_tokens,
         )
-        self.latest.append(answer)
+        self.latest.append(sample)
         self.abstained += abstained
-        self.tokens += answer.tokens
-        self.unknown_tokens += answer.unknown_tokens or 0
+        self.tokens += sample.tokens
+        self.unknown_tokens += sample.unknown_tokens or 0
         if route is not None:
             self.confidence.add(route.confidence)
 
     def data(self, bundle_digest: str, reference: Mapping[str, int]) -> JsonObject:
         """For health. ``reference`` counts routes when the bundle was made; it may be empty."""
-        latest = [answer for answer in self.latest if answer.bundle_digest == bundle_digest]
+        latest = [sample for sample in self.latest if sample.bundle_digest == bundle_digest]
         data: JsonObject = {
             "abstained": self.abstained,
             "tokens": self.tokens,
@@ -72,22 +72,22 @@ class Answers:
         return data | _rates(latest) | _drift(latest, reference)
 
 
-def _rates(latest: list[Answer]) -> JsonObject:
+def _rates(latest: list[Sample]) -> JsonObject:
     """Shares from 0 to 1; none of nothing."""
     rates: JsonObject = {}
     if latest:
-        rates["abstention_rate"] = round(sum(a.abstained for a in latest) / len(latest), 4)
-    judged = [a for a in latest if a.unknown_tokens is not None]
-    if tokens := sum(a.tokens for a in judged):
-        unknown = sum(a.unknown_tokens or 0 for a in judged)
+        rates["abstention_rate"] = round(sum(s.abstained for s in latest) / len(latest), 4)
+    judged = [s for s in latest if s.unknown_tokens is not None]
+    if tokens := sum(s.tokens for s in judged):
+        unknown = sum(s.unknown_tokens or 0 for s in judged)
         rates["unknown_token_rate"] = round(unknown / tokens, 4)
     return rates
 
 
-def _drift(latest: list[Answer], reference: Mapping[str, int]) -> JsonObject:
+def _drift(latest: list[Sample], reference: Mapping[str, int]) -> JsonObject:
     if not reference or len(latest) < LEAST_DRIFT_MESSAGES:
         return {}
-    mix = Counter(answer.route for answer in latest)
+    mix = Counter(sample.route for sample in latest)
     return {"drift_psi": round(population_stability(mix, reference), 4)}
 
 

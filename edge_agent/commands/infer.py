@@ -15,7 +15,7 @@ from edge_agent.settings import default_bundle
 from edge_agent.signing import read_public_keys
 
 BATCH_LINES = 16
-Answer = Callable[[list[str]], Iterable[Any]]
+Printed = Callable[[list[str]], Iterable[Any]]
 """Texts to what is printed of each."""
 
 
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _predicted(bundle: Bundle, options: argparse.Namespace) -> Answer:
+def _predicted(bundle: Bundle, options: argparse.Namespace) -> Printed:
     from edge_agent.specialists import load_specialist  # noqa: PLC0415
     from edge_agent.wire.outbound import result_data  # noqa: PLC0415
 
@@ -54,7 +54,7 @@ def _predicted(bundle: Bundle, options: argparse.Namespace) -> Answer:
     ]
 
 
-def _written(bundle: Bundle, options: argparse.Namespace) -> Answer:
+def _written(bundle: Bundle, options: argparse.Namespace) -> Printed:
     from edge_agent.generator import GeneratorSpecialist  # noqa: PLC0415
     from edge_agent.specialists import default_threads  # noqa: PLC0415
     from edge_agent.wire.outputs import written_data  # noqa: PLC0415
