@@ -29,7 +29,7 @@ class Credentials:
     def __init__(self, address: BrokerAddress, tell: Callable[[CredentialsSeen], None]) -> None:
         self.address = address
         self._tell = tell
-        self._stamp: Stamp = ()
+        self._stamp: Stamp | None = None
         self._newest: ssl.SSLContext | None = None
         self._in_use: ssl.SSLContext | None = None
         self._error: AgentError | None = None
