@@ -47,7 +47,11 @@ class Presence:
 
 
 def running_pid(folder: Path) -> int | None:
-    """The process that has this runtime directory, None when there is none. OSError."""
+    """The process that has this runtime directory, None when there is none to be seen. OSError.
+
+    A lock can be held by an open file instead of a process (-1), or from another PID namespace (0).
+    To kill(2) both numbers mean many processes.
+    """
     try:
         descriptor = os.open(_lock_file(folder), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -57,7 +61,7 @@ def running_pid(folder: Path) -> int | None:
         kind, _, _, _, pid = struct.unpack(FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
     finally:
         os.close(descriptor)
-    return None if kind == fcntl.F_UNLCK else pid
+    return pid if kind != fcntl.F_UNLCK and pid > 0 else None
 
 
 def reload_since(folder: Path, moment_s: float) -> JsonObject | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from edge_agent.presence import Presence, reload_since, running_pid
+from edge_agent.presence import FLOCK, Presence, reload_since, running_pid
 from tests.support.agent_process import ROOT
 from tests.support.waiting import wait_until
 
@@ -42,6 +45,15 @@ def test_the_process_is_named_until_it_is_killed(tmp_path: Path) -> None:
         second.close()
         process.kill()
     wait_until(lambda: running_pid(tmp_path) is None, 10, "the lock to go")
+
+
+def test_a_lock_without_a_holder_names_nobody(tmp_path: Path) -> None:
+    """The kernel says -1 then, which to kill(2) means every process of the machine."""
+    (tmp_path / "agent.lock").write_text("")
+    with (tmp_path / "agent.lock").open("r+b") as held:
+        whole = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        fcntl.fcntl(held, fcntl.F_OFD_SETLK, whole)
+        assert running_pid(tmp_path) is None
 
 
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
