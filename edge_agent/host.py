@@ -41,11 +41,14 @@ class Host:
 
 def process(root: Path) -> JsonObject:
     """Resident memory in bytes and processor seconds of this process."""
-    pages, times = (_read(root / "proc/self/statm").split() or ["0", "0"])[1], os.times()
-    return {
-        "rss_bytes": int(pages) * os.sysconf("SC_PAGE_SIZE"),
-        "cpu_s": round(times.user + times.system, 2),
-    }
+    times = os.times()
+    return {"rss_bytes": rss_bytes(root), "cpu_s": round(times.user + times.system, 2)}
+
+
+def rss_bytes(root: Path = Path("/")) -> int:
+    """Resident memory of this process. Pages are 4 KiB on most machines, 16 KiB on some."""
+    pages = (_read(root / "proc/self/statm").split() or ["0", "0"])[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def sensed(root: Path) -> JsonObject:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +17,12 @@ from edge_agent.doctor.finding import Status
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.table import selected
 from edge_agent.settings import default_bundle
+from edge_agent.specialists import EncoderSpecialist
 from tests.support.machines import UNIT, again, assert_mended, finding
 from tests.support.tiny_bundle import Breakage, break_bundle, tiny_bundle, write_manifest
 from tests.support.tiny_generator import tiny_generator
 
+HELD_BYTES = 64 << 20
 ERROR, WARNING, OK, SKIPPED = Status.ERROR, Status.WARNING, Status.OK, Status.SKIPPED
 
 
@@ -80,6 +84,23 @@ def test_more_memory_than_the_service_may_take(pi5: Patient) -> None:
 def test_loading_names_runtime_and_provider(pi5: Patient) -> None:
     """What really runs, not what was asked for."""
     assert "CPUExecutionProvider" in finding(pi5, "model.loads").text
+
+
+def test_memory_is_counted_in_pages_of_this_machine(
+    pi5: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Raspberry Pi 5 has pages of 16 KiB: four times what as many of 4 KiB are."""
+    loaded, held, real = pi5.specialist, [], os.sysconf
+
+    def load(_: Patient) -> EncoderSpecialist:
+        held.append(b"x" * HELD_BYTES)
+        return loaded
+
+    monkeypatch.setattr(Patient, "specialist", property(load))
+    monkeypatch.setattr(os, "sysconf", lambda n: 4 * real(n) if n == "SC_PAGE_SIZE" else real(n))
+    found = re.search(r"(\d+) MiB, with onnxruntime", finding(pi5, "model.loads").text)
+    assert found
+    assert int(found[1]) == pytest.approx(4 * HELD_BYTES >> 20, rel=0.1)
 
 
 def test_a_bundle_without_calibration(pi5: Patient, tmp_path: Path) -> None:

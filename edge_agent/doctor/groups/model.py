@@ -13,6 +13,7 @@ from edge_agent.doctor.finding import Finding, ok, unused, warning
 from edge_agent.doctor.machine import size
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import service_unit
+from edge_agent.host import rss_bytes
 from edge_agent.settings import configured_keys, configured_writers
 from edge_agent.surroundings import Clock
 
@@ -25,7 +26,6 @@ SAMPLE_TEXTS = (
     "restart gateway 7 please",
 )
 LATENCY_RUNS, LATENCY_LIMIT_S = 15, 1.5
-PAGE_BYTES = 4096
 PROGRAM_BYTES, STEP_BYTES = 80 << 20, 64 << 20
 """What the program takes without a model, rounded up."""
 SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -45,9 +45,9 @@ def files(patient: Patient) -> Finding:
 
 def loads(patient: Patient) -> Finding:
     """Tokenizer and graph, by the runtime that the agent uses; what it costs in memory."""
-    before, begun_s = _rss_bytes(), time.monotonic()
+    before, begun_s = rss_bytes(), time.monotonic()
     specialist = patient.specialist
-    took_s, taken = time.monotonic() - begun_s, max(0, _rss_bytes() - before)
+    took_s, taken = time.monotonic() - begun_s, max(0, rss_bytes() - before)
     text = f"in {took_s:.1f} s, {size(taken)}, with {specialist.runtime}"
     limit, needed = _memory_limit(patient), PROGRAM_BYTES + taken
     if limit is None or needed < limit:
@@ -59,11 +59,6 @@ def loads(patient: Patient) -> Finding:
         f"set `MemoryHigh={wanted >> 20}M` below [Service] "
         f"in {unit.path if unit else 'its unit'}, then `sudo systemctl daemon-reload`",
     )
-
-
-def _rss_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - ours, not root's
-        return int(file.read().split()[1]) * PAGE_BYTES
 
 
 def _memory_limit(patient: Patient) -> int | None:
