@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,10 @@ def statuses(patient: Patient) -> dict[str, Status]:
 
 
 def test_the_default_bundle_is_well(pi5: Patient) -> None:
-    """Files, model and thresholds."""
-    assert set(statuses(pi5).values()) <= {OK, SKIPPED}
+    """Files, model and thresholds; there is nothing on trial, and nothing that writes."""
+    found = statuses(pi5)
+    assert {name for name, status in found.items() if status is SKIPPED} == {"challenger", "writers"}
+    assert set(found.values()) == {OK, SKIPPED}
 
 
 @pytest.mark.parametrize("how", ["digest", "missing-file", "manifest", "path", "link"])
@@ -116,6 +119,12 @@ def test_too_slow_for_the_messages_in_hand(pi5: Patient) -> None:
     text = pi5.config_file.read_text().replace("[mqtt]", "[mqtt]\nreceive_maximum = 60000")
     pi5.config_file.write_text(text + "\n[limits]\ndeadline_s = 2\n")
     assert_mended(pi5, "model.latency", WARNING, "60000 messages in hand")
+
+
+def test_no_time_is_shown_that_was_not_measured(pi5: Patient) -> None:
+    """Percentiles are those of health: of two runs, the first and the second."""
+    pi5.clock = replace(pi5.clock, monotonic=iter((0.0, 1.0, 1.0, 3.0)).__next__)
+    assert finding(pi5, "model.latency").text.startswith("p50 1000.0 ms, p95 2000.0 ms, 1 a second")
 
 
 GOLDEN = {
