@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,7 @@ class MosquittoConfig:
 
     file: Path
     settings: dict[str, str] = field(default_factory=dict)
+    plugins: list[str] = field(default_factory=list)
     ports: set[int] = field(default_factory=set)
     include_dirs: list[Path] = field(default_factory=list)
     unreadable: list[Path] = field(default_factory=list)
@@ -29,9 +31,7 @@ class MosquittoConfig:
     @property
     def by_plugin(self) -> bool:
         """Whether a plugin of Mosquitto 2.1 keeps sessions and queues."""
-        return any(
-            "persist_sqlite" in self.settings.get(n, "") for n in ("plugin", "global_plugin")
-        )
+        return any("persist_sqlite" in plugin for plugin in self.plugins)
 
     @property
     def keeps(self) -> bool:
@@ -40,7 +40,7 @@ class MosquittoConfig:
 
     def flag(self, name: str) -> bool:
         """A boolean, false where it is not set."""
-        return self.settings.get(name, "false") == "true"
+        return self.settings.get(name) in {"true", "1"}
 
     def number(self, name: str, default: int) -> int:
         """A whole number; 0 means no limit in most settings."""
@@ -57,35 +57,40 @@ def local_mosquitto(patient: Patient, port: int) -> MosquittoConfig | None:
 
 
 def read_config(patient: Patient, file: Path) -> MosquittoConfig:
-    """The file and those of its include_dir, in the order in which Mosquitto reads them."""
+    """The file, and those of its include_dir where it names it: what comes later counts."""
     config = MosquittoConfig(file)
-    waiting = [file]
-    for _ in range(MAX_FILES):
-        if not waiting:
-            break
-        current = waiting.pop(0)
-        text = patient.read(current)
-        if text is None:
-            config.unreadable.append(current)
-            continue
-        for line in text.splitlines():
-            name, _, value = line.strip().partition(" ")
-            waiting += _take(patient, config, name, value.strip())
+    for name, value in _lines(patient, config, file):
+        if name == "include_dir":
+            folder = patient.path(value)
+            config.include_dirs.append(folder)
+            for included in sorted(folder.glob("*.conf"))[:MAX_FILES]:
+                for line in _lines(patient, config, included):
+                    _take(config, *line)
+        else:
+            _take(config, name, value)
     return config
 
 
-def _take(patient: Patient, config: MosquittoConfig, name: str, value: str) -> list[Path]:
-    """Notes one line; the files that it includes."""
+def _lines(patient: Patient, config: MosquittoConfig, file: Path) -> Iterator[tuple[str, str]]:
+    """Name and value of each line of one file."""
+    text = patient.read(file)
+    if text is None:
+        config.unreadable.append(file)
+    for line in (text or "").splitlines():
+        name, _, value = line.strip().partition(" ")
+        if name and not name.startswith("#"):
+            yield name, value.strip()
+
+
+def _take(config: MosquittoConfig, name: str, value: str) -> None:
+    """Notes one line. An include_dir within an included file is nothing to Mosquitto either."""
     if name in {"listener", "port"}:
         port = value.partition(" ")[0]
         config.ports |= {int(port)} if port.isdigit() else set()
-    elif name == "include_dir":
-        folder = _within(patient, value)
-        config.include_dirs.append(folder)
-        return sorted(folder.glob("*.conf"))
-    elif name and not name.startswith("#"):
+    elif name in {"plugin", "global_plugin"}:
+        config.plugins.append(value)
+    else:
         config.settings[name] = value
-    return []
 
 
 def _running(patient: Patient) -> list[Path]:
@@ -95,12 +100,8 @@ def _running(patient: Patient) -> list[Path]:
         if patient.read(comm) == "mosquitto":
             words = (patient.read(comm.with_name("cmdline")) or "").split("\0")
             pairs = pairwise(words)
-            found += [_within(patient, file) for option, file in pairs if option == "-c"]
+            found += [patient.path(file) for option, file in pairs if option == "-c"]
     return found
-
-
-def _within(patient: Patient, name: str) -> Path:
-    return patient.path(name)
 
 
 def snippet() -> Path | None:
@@ -114,10 +115,13 @@ def snippet() -> Path | None:
 
 
 def fix(config: MosquittoConfig, wanted: list[str]) -> str:
-    """How to make these settings take effect: by our own file of settings where there is one."""
+    """How to make these settings take effect: by our own file of settings where there is one.
+
+    Not beside the plugin: the file turns snapshots on, and Mosquitto would refuse to start.
+    """
     restart = "`sudo systemctl restart mosquitto`"
     source = snippet()
-    if source is None:
+    if source is None or config.by_plugin:
         lines = ", ".join(f"`{line}`" for line in wanted)
         return f"write into {config.file}: {lines}; then {restart}"
     if config.include_dirs:

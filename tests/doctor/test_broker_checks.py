@@ -277,14 +277,51 @@ def test_an_installed_mosquitto_that_does_not_run(tmp_path: Path, broker: Broker
     clinic = for_broker(broker, tmp_path)
     broker.stop()
     root = tmp_path / "root"
-    (root / "etc/mosquitto/conf.d").mkdir(parents=True)
-    (root / "etc/mosquitto/mosquitto.conf").write_text(
-        f"listener {broker.port}\npersistence true\ninclude_dir /etc/mosquitto/conf.d\n"
-    )
-    clinic.patient = Patient(clinic.file, root=root)
+    installed(clinic, root, "persistence true")
     found = clinic.require("broker.mosquitto", Status.WARNING, "every 1800 s")
     subprocess.run(commands_in(found.fix or "")[0], shell=True, check=True)
     assert (root / "etc/mosquitto/conf.d/edge-agent.conf").exists()
+    clinic.require_well("broker.mosquitto")
+
+
+def installed(clinic: Clinic, root: Path, *lines: str) -> Path:
+    """The file of an installed Mosquitto on the clinic's port, which does not run."""
+    file = root / "etc/mosquitto/mosquitto.conf"
+    (root / "etc/mosquitto/conf.d").mkdir(parents=True)
+    port = clinic.settings["mqtt"]["port"]
+    include = "include_dir /etc/mosquitto/conf.d"
+    file.write_text("\n".join([f"listener {port}", *lines, include, ""]))
+    clinic.patient = Patient(clinic.file, root=root)
+    return file
+
+
+def test_a_mosquitto_that_keeps_sessions_by_its_plugin(clinic: Clinic, tmp_path: Path) -> None:
+    """It does not start with snapshots beside the plugin, so our file for them is not for it."""
+    plugin = "global_plugin /usr/lib/aarch64-linux-gnu/mosquitto_persist_sqlite.so"
+    other = "plugin /usr/lib/aarch64-linux-gnu/mosquitto_dynamic_security.so"
+    file = installed(clinic, tmp_path / "root", plugin, other, "max_queued_messages 500")
+    found = clinic.require("broker.mosquitto", Status.WARNING, "500 waiting messages")
+    line, restart = commands_in(found.fix or "")
+    assert (line, restart) == ("max_queued_messages 100000", "systemctl restart mosquitto")
+    file.write_text(f"{file.read_text()}{line}\n")
+    clinic.require_well("broker.mosquitto")
+
+
+def test_later_lines_of_mosquitto_count(clinic: Clinic, tmp_path: Path) -> None:
+    """Also those after an include_dir; one within an included file is passed over."""
+    good = ("persistence true", "autosave_on_changes true", "autosave_interval 100")
+    file = installed(clinic, tmp_path / "root", *good, "max_queued_messages 20000")
+    folder = file.parent / "conf.d"
+    (folder / "site.conf").write_text(f"max_queued_messages 10\ninclude_dir {file.parent}\n")
+    clinic.require("broker.mosquitto", Status.WARNING, "10 waiting messages")
+    file.write_text(f"{file.read_text()}max_queued_messages 20000\n")
+    clinic.require_well("broker.mosquitto")
+
+
+def test_mosquitto_takes_1_for_true(clinic: Clinic, tmp_path: Path) -> None:
+    """As its own reader does."""
+    lines = ("persistence 1", "autosave_on_changes 1", "autosave_interval 100")
+    installed(clinic, tmp_path / "root", *lines, "max_queued_messages 0")
     clinic.require_well("broker.mosquitto")
 
 

@@ -43,7 +43,10 @@ def statuses(patient: Patient) -> dict[str, Status]:
 def test_the_default_bundle_is_well(pi5: Patient) -> None:
     """Files, model and thresholds; there is nothing on trial, and nothing that writes."""
     found = statuses(pi5)
-    assert {name for name, status in found.items() if status is SKIPPED} == {"challenger", "writers"}
+    assert {name for name, status in found.items() if status is SKIPPED} == {
+        "challenger",
+        "writers",
+    }
     assert set(found.values()) == {OK, SKIPPED}
 
 
