@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,9 +29,8 @@ from edge_agent.inference.output_schema import extractive_values
 from edge_agent.inference.session import CachedSession, Session
 from edge_agent.inference.spans import find_span
 from edge_agent.manifest import HEAD, MODEL, ROWS, TOKENIZER, GeneratorShape
+from edge_agent.specialists import PACK_AGAIN, default_threads
 from edge_agent.types import Extract, JsonObject, ModelCard, Output
-
-PACK_AGAIN = "pack the bundle again: its parts do not belong together"
 
 
 class GeneratorSpecialist:
@@ -153,6 +153,11 @@ class Writing:
                 raise AssertionError(f"{path} of an output is no span of its input")
             found.append(Extract(path, *span))
         return tuple(found)
+
+
+def load_writer(bundle: Bundle, threads: int | None = None) -> GeneratorSpecialist:
+    """That of a verified bundle, on the machine's clock. ``threads``: half of the cores."""
+    return GeneratorSpecialist(bundle, threads or default_threads(), time.monotonic)
 
 
 def _model(bundle: Bundle, threads: int) -> CausalModel:

@@ -11,13 +11,22 @@ from typing import Any
 
 from edge_agent.bundle import Bundle
 from edge_agent.errors import BundleError, InferenceFailed
-from edge_agent.generator import GeneratorSpecialist
+from edge_agent.generator import GeneratorSpecialist, load_writer
 from edge_agent.manifest import GOLDEN
-from edge_agent.specialists import Specialist
+from edge_agent.specialists import Specialist, load_specialist
 from edge_agent.types import Prediction
 
 CONFIDENCE_TOLERANCE = 0.05
 SHOWN_DIFFERENCES = 5
+
+
+def proof(bundle: Bundle, threads: int | None = None) -> str:
+    """Loads a bundle and gives it its golden messages; what it did, for people. BundleError."""
+    if bundle.manifest.kind == "generator":
+        count, done = check_written(bundle, load_writer(bundle, threads)), "written about"
+    else:
+        count, done = check_golden(bundle, load_specialist(bundle, threads)), "answered alike"
+    return f"{count} golden messages {done}" if count else "no golden messages"
 
 
 def check_golden(bundle: Bundle, specialist: Specialist) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +13,7 @@ from edge_agent.bundle import Bundle, Claim, read_claim, read_files, verify_file
 from edge_agent.config import Config
 from edge_agent.errors import BundleError
 from edge_agent.fleet import Fleet, Trial
-from edge_agent.generator import GeneratorSpecialist
+from edge_agent.generator import GeneratorSpecialist, load_writer
 from edge_agent.golden import check_golden, check_written
 from edge_agent.manifest import WEIGHTS
 from edge_agent.memory import available_bytes
@@ -28,7 +27,7 @@ from edge_agent.settings import (
     default_bundle,
 )
 from edge_agent.signing import PublicKeys
-from edge_agent.specialists import Specialist, default_threads, load_specialist
+from edge_agent.specialists import Specialist, load_specialist
 from edge_agent.watch import BundleWatch
 
 Loaded = TypeVar("Loaded")
@@ -111,8 +110,7 @@ def _stages(config: Config) -> dict[str, str]:
 
 
 def _writer(bundle: Bundle, config: Config, *, prove: bool = False) -> GeneratorSpecialist:
-    threads = config.model.threads or default_threads()
-    writer = GeneratorSpecialist(bundle, threads, time.monotonic)
+    writer = load_writer(bundle, config.model.threads)
     if prove:
         check_written(bundle, writer)
     bundle.contents.clear()

@@ -90,7 +90,7 @@ def _install(options: argparse.Namespace) -> int:
     if change.removed:
         print(f"  removed: {', '.join(change.removed)}")
     _tell(change)
-    _tell_next(options, config, change.current)
+    _tell_next(options, config, change)
     return 0
 
 
@@ -99,7 +99,7 @@ def _rollback(options: argparse.Namespace) -> int:
     change = _store(options, config).rollback(options.name, options.to)
     print(f"{_named(change.claim)}: verified")
     _tell(change)
-    _tell_next(options, config, change.current)
+    _tell_next(options, config, change)
     return 0
 
 
@@ -114,14 +114,17 @@ def _tell(change: Change) -> None:
             print(f"  a downgrade: {card.version} is older than {before.version}")
 
 
-def _tell_next(options: argparse.Namespace, config: Config | None, current: Path) -> None:
+def _tell_next(options: argparse.Namespace, config: Config | None, change: Change) -> None:
+    current = change.current
     sudo = "sudo " if os.geteuid() == 0 else ""
     named = f" --config {shlex.quote(str(options.config))}" if options.config else ""
     reload = f"{sudo}edge-agent reload{named}"
     if any(_same_link(path, current) for path in configured_bundles(config)):
         print(f"next: {reload}")
     else:
-        print(f'next: set bundle = "{current}" below [model] in the configuration')
+        writes = change.claim.manifest.kind == "generator"
+        table = "[specialists.NAME]" if writes else "[model]"
+        print(f'next: set bundle = "{current}" below {table} in the configuration')
         print(f"then: sudo systemctl restart edge-agent; from now on, {reload} will do")
 
 
@@ -175,11 +178,9 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _answered(folder: Path, keys: PublicKeys | None) -> str:
-    from edge_agent.golden import check_golden  # noqa: PLC0415 - only this needs the runtime
-    from edge_agent.specialists import load_specialist  # noqa: PLC0415
+    from edge_agent.golden import proof  # noqa: PLC0415 - only this needs the runtime
 
-    bundle = load_bundle(folder, keys)
-    return f", {check_golden(bundle, load_specialist(bundle))} golden messages answered alike"
+    return f", {proof(load_bundle(folder, keys))}"
 
 
 def _remove(options: argparse.Namespace) -> int:

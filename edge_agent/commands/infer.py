@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -55,11 +54,10 @@ def _predicted(bundle: Bundle, options: argparse.Namespace) -> Printed:
 
 
 def _written(bundle: Bundle, options: argparse.Namespace) -> Printed:
-    from edge_agent.generator import GeneratorSpecialist  # noqa: PLC0415
-    from edge_agent.specialists import default_threads  # noqa: PLC0415
+    from edge_agent.generator import load_writer  # noqa: PLC0415
     from edge_agent.wire.outputs import written_data  # noqa: PLC0415
 
-    specialist = GeneratorSpecialist(bundle, options.threads or default_threads(), time.monotonic)
+    specialist = load_writer(bundle, options.threads)
     return lambda texts: [written_data(text, specialist.write(text)) for text in texts]
 
 

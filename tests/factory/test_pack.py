@@ -19,6 +19,7 @@ from edge_agent.bundle import load_bundle
 from edge_agent.errors import BundleError
 from edge_agent.specialists import load_specialist
 from tests.support.tiny_bundle import break_bundle, tiny_bundle, write_manifest
+from tests.support.tiny_generator import tiny_generator
 from tools.bundling.pack import as_golden
 from tools.commands import pack
 from tools.errors import ToolError
@@ -241,6 +242,12 @@ def test_bundles_with_one_head_are_packed(tmp_path: Path) -> None:
         path = tiny_bundle(tmp_path / name, **words)
         record(path, [golden(path, text) for text in TEXTS])
         assert run(path, "--out", tmp_path / f"{name}.tar.gz") == 0
+
+
+def test_a_bundle_that_writes_is_packed(tmp_path: Path, capsys) -> None:
+    """Weights and all; without golden messages that is said."""
+    assert run(tiny_generator(tmp_path / "writer"), "--out", tmp_path / "writer.tar.gz") == 0
+    assert ": no golden messages" in capsys.readouterr().out
 
 
 def test_what_comes_next_is_printed(bundle: Path, tmp_path: Path, capsys) -> None:

@@ -19,6 +19,7 @@ from tests.support.agent_process import write_config
 from tests.support.keys import make_key, sign_bundle
 from tests.support.releases import make_version
 from tests.support.tiny_bundle import break_bundle, tiny_bundle, write_manifest
+from tests.support.tiny_generator import tiny_generator
 
 Say = Callable[..., str]
 
@@ -204,6 +205,15 @@ def test_verify_lets_it_answer(say: Say, tmp_path: Path) -> None:
         write_manifest(source, json.loads((source / MANIFEST).read_text()))
         said = say("verify", source, "--golden", code=code)
         assert ("1 golden messages answered alike" if code == 0 else "does not answer as") in said
+
+
+def test_a_bundle_that_writes_is_verified_and_placed_as_such(say: Say, tmp_path: Path) -> None:
+    """It writes about its golden messages; what comes next names the table of a specialist."""
+    source = tiny_generator(tmp_path / "writer")
+    (source / "golden.jsonl").write_text('{"text": "pump P-101 leaks"}\n')
+    write_manifest(source, json.loads((source / MANIFEST).read_text()))
+    assert "1 golden messages written about" in say("verify", source, "--golden")
+    assert "below [specialists.NAME] in" in say("install", source)
 
 
 def test_somebody_who_is_not_root_has_a_store_of_their_own(

@@ -33,8 +33,7 @@ def run(options: argparse.Namespace) -> int:
     """0 when the archive is written and was read back. Raises ToolError and AgentError."""
     from edge_agent.archive import check_format  # noqa: PLC0415
     from edge_agent.bundle import load_bundle  # noqa: PLC0415
-    from edge_agent.golden import check_golden  # noqa: PLC0415
-    from edge_agent.specialists import load_specialist  # noqa: PLC0415
+    from edge_agent.golden import proof  # noqa: PLC0415
 
     check_format(options.out)
     _refuse_place(options)
@@ -42,14 +41,14 @@ def run(options: argparse.Namespace) -> int:
     contents = renamed(bundle, options.name or bundle.card.name, options.version)
     if options.sign:
         contents |= signature(contents, options.sign)
-    answered = check_golden(bundle, load_specialist(bundle, threads=1))
+    proved = proof(bundle, threads=1)
     try:
         packed = _write(contents, options)
     except OSError as error:
         raise ToolError(
             f"{options.out}: {error.strerror}", "choose a folder you may write to, with room in it"
         ) from error
-    _print_done(packed, answered, options.out)
+    _print_done(packed, proved, options.out)
     return 0
 
 
@@ -151,12 +150,11 @@ def _write(contents: dict[str, bytes], options: argparse.Namespace) -> Bundle:
     return bundle
 
 
-def _print_done(bundle: Bundle, answered: int, out: Path) -> None:
+def _print_done(bundle: Bundle, proved: str, out: Path) -> None:
     card = bundle.card
-    golden = f"{answered} golden messages answered alike" if answered else "no golden messages"
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
     signer = f", signed by key {bundle.signed_by}" if bundle.signed_by else ""
-    print(f"{card.name} {card.version} ({card.digest[:12]}{signer}): {golden}")
+    print(f"{card.name} {card.version} ({card.digest[:12]}{signer}): {proved}")
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print(f"next: scp {shlex.quote(str(out))} GATEWAY:")
     print(f"then, on the gateway: sudo edge-agent bundle install {shlex.quote(out.name)}")

@@ -89,16 +89,13 @@ def challenger(patient: Patient) -> Finding:
 
 def writers(patient: Patient) -> Finding:
     """Each specialist that writes: loaded, and asked to write about one message."""
-    from edge_agent.generator import GeneratorSpecialist  # noqa: PLC0415 - onnxruntime may fail
-    from edge_agent.specialists import default_threads  # noqa: PLC0415
+    from edge_agent.generator import load_writer  # noqa: PLC0415 - onnxruntime may fail
 
     config, said = patient.config, []
     if not config.specialists:
         return unused("no [specialists.NAME] is configured")
     for name, bundle in configured_writers(config).items():
-        threads = config.model.threads or default_threads()
-        specialist = GeneratorSpecialist(bundle, threads, time.monotonic)
-        output = specialist.write(SAMPLE_TEXTS[0])
+        output = load_writer(bundle, config.model.threads).write(SAMPLE_TEXTS[0])
         text = f"{name}: {output.tokens} tokens in {output.model_ms / 1000:.1f} s"
         if not output.complete:
             return warning(
