@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from edge_agent.commands import serve
+from edge_agent.disk import explained
 from edge_agent.egress import DROP_IN, RESOLVERS, drop_in, egress
-from edge_agent.errors import SetupError
 from edge_agent.settings import load_config
 
 RESTART = "next: sudo systemctl daemon-reload && sudo systemctl restart edge-agent"
@@ -25,17 +25,13 @@ def run(options: argparse.Namespace) -> int:
     """0 when the drop-in is as the configuration needs it."""
     mqtt = load_config(options.config, options.settings).mqtt
     allowed = egress(mqtt.host, mqtt.port, RESOLVERS)
-    try:
+    with explained(options.drop_in.parent):
         if allowed:
             options.drop_in.parent.mkdir(parents=True, exist_ok=True)
             options.drop_in.write_text(drop_in(mqtt.host, allowed), encoding="utf-8")
             options.drop_in.chmod(0o644)
         else:
             options.drop_in.unlink(missing_ok=True)
-    except OSError as error:
-        raise SetupError(
-            f"{options.drop_in}: {error.strerror}", "sudo edge-agent allow-broker"
-        ) from error
     if not allowed:
         print(f"{mqtt.host} is this machine: no drop-in is needed")
     else:

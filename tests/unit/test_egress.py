@@ -100,11 +100,13 @@ def test_the_command_writes_the_drop_in_and_takes_it_back(
 def test_a_place_that_cannot_be_written_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a plain user: the fix is the same command as root."""
+    """With what the disk asks for: here no rights would help."""
     (tmp_path / "edge-agent.service.d").write_text("a file, no folder")
-    code, _ = run_command(tmp_path, HOST_ADDRESS)
+    code, place = run_command(tmp_path, HOST_ADDRESS)
     assert code == 78
-    assert "fix: sudo edge-agent allow-broker" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{place.parent}: " in said
+    assert f"fix: see what lies there: ls -ld {place.parent}\n" in said
 
 
 def test_the_command_needs_no_model(tmp_path: Path) -> None:
