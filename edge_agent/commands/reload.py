@@ -94,7 +94,7 @@ def _line(told: JsonObject) -> str:
         return f"unchanged: {_named(told['model'])} is what is on disk"
     if "before" in told:
         return f"changed: {_named(told['before'])} -> {_named(told['model'])}"
-    return f"changed: the challenger; {_named(told['model'])} stays in place"
+    return f"changed: another bundle than that of [model]; {_named(told['model'])} stays in place"
 
 
 def _named(model: JsonObject) -> str:

@@ -79,6 +79,20 @@ def test_the_command_swaps_the_bundle_and_says_so(
     assert site.counter("reloads_changed") == 1
 
 
+def test_the_command_names_no_bundle_that_it_does_not_know(
+    make_site: MakeSite, tiny: Path, current: Path, tmp_path: Path
+) -> None:
+    """A challenger changed, or a specialist: either way the one that answers is the one before."""
+    trial = {"bundle": str(current), "mode": "shadow", "share": 1.0}
+    site = make_site(bundle=tiny, challenger=trial, reload={"watch_s": 0})
+    site.agent.start()
+    point(current, tmp_path / "two")
+    done = command(site.agent)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("changed: another bundle than that of [model]; tiny 1.0.0 (")
+    assert done.stdout.endswith(") stays in place\n")
+
+
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
