@@ -8,6 +8,7 @@ import sys
 
 from edge_agent.commands import (
     allow_broker,
+    bench,
     bundle,
     check_config,
     demo,
@@ -28,6 +29,7 @@ COMMANDS = {
     "allow-broker": allow_broker,
     "bundle": bundle,
     "doctor": doctor,
+    "bench": bench,
     "support-bundle": support_bundle,
     "demo": demo,
     "infer": infer,

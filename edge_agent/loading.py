@@ -149,10 +149,15 @@ def _specialist(bundle: Bundle, config: Config, *, prove: bool = False) -> Speci
     return specialist
 
 
-def _require_memory(claim: Claim) -> None:
+def peak_bytes(claim: Claim) -> int:
+    """What loading a bundle may take at its peak."""
     sizes = {name: file.size_bytes for name, file in claim.manifest.files.items()}
     mapped = sizes.pop(WEIGHTS, 0)
-    need = PEAK_PER_BYTE * sum(sizes.values()) + PEAK_PER_MAPPED_BYTE * mapped
+    return PEAK_PER_BYTE * sum(sizes.values()) + PEAK_PER_MAPPED_BYTE * mapped
+
+
+def _require_memory(claim: Claim) -> None:
+    need = peak_bytes(claim)
     room = available_bytes()
     if room is not None and need > room:
         said = f"loading it takes up to {need >> 20} MiB, {max(room, 0) >> 20} MiB are to be had"

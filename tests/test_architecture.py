@@ -38,6 +38,7 @@ LAYERS = (
     {"agent"},
     {"assembly"},
     {"demo", "doctor"},
+    {"bench"},
     {"commands"},
     {"cli"},
     {"__main__"},

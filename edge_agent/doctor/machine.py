@@ -49,6 +49,15 @@ class RunningAgent:
     words: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Rail:
+    """What an INA3221 measures of one supply."""
+
+    name: str
+    volts: float
+    watts: float
+
+
 def board(patient: Patient) -> str:
     """What the maker calls it, such as ``Raspberry Pi 5 Model B Rev 1.0``."""
     tree = patient.read("/proc/device-tree/model")
@@ -68,6 +77,20 @@ def is_jetson(patient: Patient) -> bool:
 def sensors(patient: Patient, name: str) -> list[Path]:
     """The folders of the hwmon devices of a kind, such as ``ina3221``."""
     return [f.parent for f in patient.glob("/sys/class/hwmon/*/name") if patient.read(f) == name]
+
+
+def rails(patient: Patient) -> list[Rail]:
+    """Those of every INA3221, such as a Jetson's."""
+    found = []
+    for sensor in sensors(patient, "ina3221"):
+        for label in sorted(sensor.glob("in[123]_label")):
+            channel = label.name.removeprefix("in").removesuffix("_label")
+            millivolts = patient.number(sensor / f"in{channel}_input")
+            milliamperes = patient.number(sensor / f"curr{channel}_input")
+            if millivolts is not None and milliamperes is not None:
+                name, power_uw = patient.read(label) or label.name, millivolts * milliamperes
+                found.append(Rail(name, millivolts / 1000, power_uw / 1e6))
+    return found
 
 
 def memory(patient: Patient) -> dict[str, int]:

@@ -96,10 +96,11 @@ def _group(results: list[Result], style: Style) -> Iterator[str]:
 def _result(result: Result, also: list[str], style: Style) -> Iterator[str]:
     for i, finding in enumerate(result.findings):
         text = f"{finding.text} (also {', '.join(also)})" if also else finding.text
-        yield from _finding("" if i else result.check.name, replace(finding, text=text), style)
+        yield from finding_lines("" if i else result.check.name, replace(finding, text=text), style)
 
 
-def _finding(name: str, finding: Finding, style: Style) -> Iterator[str]:
+def finding_lines(name: str, finding: Finding, style: Style) -> Iterator[str]:
+    """A finding below its name, with its fix."""
     mark = style.paint(style.spell(MARKS[finding.status]), COLOURS[finding.status])
     first, *rest = _wrapped(finding.text, style, len(INDENT))
     yield f"  {mark} {name:<{NAME_WIDTH}}{_dim(first, finding, style)}"

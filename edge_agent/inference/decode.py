@@ -151,7 +151,11 @@ class Decoder:
 
 
 class Generation:
-    """One output as it grows. ``end`` is None as long as there is more to do."""
+    """One output as it grows. ``end`` is None as long as there is more to do.
+
+    ``read_tokens`` counts those of the prompt that the model ran, with what came forced before the
+    first choice; ``reading`` ends with that choice.
+    """
 
     def __init__(
         self,
@@ -164,6 +168,8 @@ class Generation:
         self.tokens: list[int] = []
         self.end: End | None = None
         self.forced_tokens = 0
+        self.read_tokens = 0
+        self.reading = True
         self._decoder = decoder
         self._constraint = constraint
         self._sampler = sampler
@@ -183,6 +189,7 @@ class Generation:
         now, self._pending = self._pending[:STEP_TOKENS], self._pending[STEP_TOKENS:]
         if self.end is None:
             hidden = self._decoder.feed(now)
+            self.read_tokens += len(now) if self.reading else 0
             if not self._pending:
                 self._choose(hidden)
 
@@ -197,6 +204,7 @@ class Generation:
         del self._pending[: self._decoder.reuse(self._pending)]
 
     def _choose(self, hidden: Floats) -> None:
+        self.reading = False
         token = self._decoder.choose(hidden, self._constraint.allowed(), self._sampler)
         if token in self._decoder.stop_tokens:
             self.end = End.COMPLETE

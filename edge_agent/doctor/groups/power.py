@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_agent.doctor.finding import Finding, error, needs_root, ok, skipped, warning
-from edge_agent.doctor.machine import is_jetson, is_raspberry_pi, sensors, users
+from edge_agent.doctor.machine import is_jetson, is_raspberry_pi, rails, sensors, users
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import service_unit
 
@@ -68,15 +68,15 @@ def _no_firmware(patient: Patient) -> Finding:
 def voltage(patient: Patient) -> Iterator[Finding]:
     """Every source that the machine has: firmware, hwmon alarms, Jetson's event counters."""
     found = [*_pi_voltage(patient), *_alarms(patient), *_jetson_events(patient)]
-    rails = tuple(_rails(patient))
+    readings = tuple(f"{r.name} {r.volts:.2f} V, {r.watts:.1f} W" for r in rails(patient))
     if found:
         yield from found
     elif firmware_bits(patient) is not None or sensors(patient, "rpi_volt"):
         yield ok("no under-voltage since boot")
     elif sensors(patient, "soctherm_oc"):
-        yield ok("no under-voltage or over-current since boot", *rails)
-    elif rails:
-        yield ok(", ".join(rails))
+        yield ok("no under-voltage or over-current since boot", *readings)
+    elif readings:
+        yield ok(", ".join(readings))
     else:
         yield skipped("no voltage sensor")
 
@@ -111,18 +111,6 @@ def _jetson_events(patient: Patient) -> Iterator[Finding]:
                     f"{SUPPLY}, or a smaller power mode (`sudo nvpmodel -p --verbose` lists them); "
                     "`sudo reboot` clears the record",
                 )
-
-
-def _rails(patient: Patient) -> Iterator[str]:
-    """Name, volts and watts of each rail of an INA3221."""
-    for sensor in sensors(patient, "ina3221"):
-        for label in sorted(sensor.glob("in*_label")):
-            channel = label.name.removeprefix("in").removesuffix("_label")
-            millivolts = patient.number(sensor / f"in{channel}_input")
-            milliamperes = patient.number(sensor / f"curr{channel}_input")
-            if millivolts is not None and milliamperes is not None:
-                watts = millivolts * milliamperes / 1e6
-                yield f"{patient.read(label)} {millivolts / 1000:.2f} V, {watts:.1f} W"
 
 
 def cores(patient: Patient) -> Finding:

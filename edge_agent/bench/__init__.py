@@ -1,0 +1,1 @@
+"""How fast bundles are on this machine, what a message costs, and which settings suit it."""
