@@ -25,6 +25,7 @@ else:
 
 DEFAULT_CONFIG = Path("/etc/edge-agent/edge-agent.toml")
 BUNDLE = Path("models/gateway-default")
+SAMPLE = Path("config/edge-agent.toml")
 
 
 def load_config(path: Path | None, flags: list[str]) -> Config:
@@ -208,15 +209,23 @@ def configured_keys(config: Config) -> PublicKeys | None:
 
 def default_bundle() -> Path:
     """The bundle that came with this installation. ConfigError when it did not."""
-    places = (
-        Path(__file__).parent.parent / BUNDLE,
-        Path(sys.prefix) / "share/edge-agent" / BUNDLE,
-        Path("/usr/share/edge-agent") / BUNDLE,
-    )
-    for place in places:
-        if place.is_dir():
-            return place
+    if (found := shipped(BUNDLE)) is not None:
+        return found
     raise ConfigError(
-        f"no default bundle in {', '.join(str(place) for place in places)}",
+        f"no default bundle in {', '.join(str(place) for place in _shipped_places(BUNDLE))}",
         "set model.bundle, or pass --bundle DIR",
+    )
+
+
+def shipped(name: Path) -> Path | None:
+    """A file or folder that comes with edge-agent; None where it was not installed."""
+    return next((place for place in _shipped_places(name) if place.exists()), None)
+
+
+def _shipped_places(name: Path) -> tuple[Path, ...]:
+    """Beside the sources, in the environment, and where the package has it."""
+    return (
+        Path(__file__).parent.parent / name,
+        Path(sys.prefix) / "share/edge-agent" / name,
+        Path("/usr/share/edge-agent") / name,
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from edge_agent.doctor.patient import Patient
+from edge_agent.settings import shipped
 
 DEFAULT_PORT = 1883
 DEFAULT_FILE = "/etc/mosquitto/mosquitto.conf"
@@ -104,23 +104,13 @@ def _running(patient: Patient) -> list[Path]:
     return found
 
 
-def snippet() -> Path | None:
-    """The settings that come with edge-agent, None where they were not installed."""
-    places = (
-        Path(__file__).parents[2] / SNIPPET,
-        Path(sys.prefix) / "share/edge-agent" / SNIPPET,
-        Path("/usr/share/edge-agent") / SNIPPET,
-    )
-    return next((place for place in places if place.is_file()), None)
-
-
 def fix(config: MosquittoConfig, wanted: list[str]) -> str:
     """How to make these settings take effect: by our own file of settings where there is one.
 
     Not beside the plugin: the file turns snapshots on, and Mosquitto would refuse to start.
     """
     restart = "`sudo systemctl restart mosquitto`"
-    source = snippet()
+    source = shipped(SNIPPET)
     if source is None or config.by_plugin:
         lines = ", ".join(f"`{line}`" for line in wanted)
         return f"write into {config.file}: {lines}; then {restart}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +15,8 @@ from edge_agent.doctor.machine import is_there, running_agents
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import service_unit
 from edge_agent.errors import ConfigError
-from edge_agent.settings import Problem, problems_of
+from edge_agent.settings import SAMPLE, Problem, problems_of, shipped
 
-SAMPLES = (
-    Path(__file__).parents[3] / "config/edge-agent.toml",
-    Path(sys.prefix) / "share/edge-agent/config/edge-agent.toml",
-    Path("/usr/share/edge-agent/config/edge-agent.toml"),
-)
 COMMON_HOST_NAMES = {
     "debian",
     "gateway",
@@ -60,8 +54,7 @@ def _closed(patient: Patient) -> Finding:
 
 
 def _absent(patient: Patient) -> Finding:
-    file = patient.config_file
-    sample = next((f for f in SAMPLES if f.is_file()), None)
+    file, sample = patient.config_file, shipped(SAMPLE)
     if sample and patient.config_path:
         return error(f"{file}: no such file", f"`cp {sample} {file}`, then edit it")
     if sample and service_unit(patient):
