@@ -1,4 +1,4 @@
-"""Facts about the machine, read from its files. Empty or None where it has none."""
+"""Facts about the machine, by its files and commands. Empty or None where it has none."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from edge_agent.doctor.patient import Patient
+from edge_agent.settings import DEFAULT_CONFIG
 
 CLOCK_TICKS = 100
 """USER_HZ: the unit of times in /proc/PID/stat, the same on every Linux of today."""
@@ -42,11 +44,21 @@ class User:
 
 @dataclass(frozen=True)
 class RunningAgent:
-    """A process of ours. ``started_s`` is Unix time."""
+    """A process of ours. ``started_s`` is Unix time; ``folder`` is where it works."""
 
     pid: int
     started_s: float
     words: tuple[str, ...]
+    folder: Path
+
+    @property
+    def config_file(self) -> Path | None:
+        """What follows ``--config``; None: it runs with the usual one."""
+        for word, after in pairwise((*self.words, "")):
+            option, _, value = word.partition("=")
+            if option == "--config":
+                return self.folder / (value or after)
+        return None
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,13 @@ def counters(text: str | None) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}
 
 
+def properties(patient: Patient, *command: str) -> dict[str, str]:
+    """The lines NAME=VALUE that a command shows, as systemd's do."""
+    output = patient.command(*command)
+    lines = output.text.splitlines() if output and output.code == 0 else []
+    return dict(line.partition("=")[::2] for line in lines)
+
+
 def mounts(patient: Patient) -> list[Mount]:
     """What is mounted, in order."""
     rows = (line.split() for line in (patient.read("/proc/mounts") or "").splitlines())
@@ -145,8 +164,15 @@ def running_agents(patient: Patient) -> list[RunningAgent]:
         status = (patient.read(file.with_name("stat")) or "").rpartition(")")[2].split()
         if _is_agent(words) and len(status) > 19:
             started_s = booted_s + int(status[19]) / CLOCK_TICKS
-            found.append(RunningAgent(int(file.parent.name), started_s, words))
+            folder = _working_folder(file.with_name("cwd"))
+            found.append(RunningAgent(int(file.parent.name), started_s, words, folder))
     return found
+
+
+def agents_here(patient: Patient) -> list[RunningAgent]:
+    """Those that run with the configuration in question."""
+    usual, file = patient.path(str(DEFAULT_CONFIG)), patient.config_file.absolute()
+    return [a for a in running_agents(patient) if (a.config_file or usual) == file]
 
 
 def existing(path: Path) -> Path:
@@ -173,6 +199,14 @@ def size(size_bytes: float) -> str:
 def _is_agent(words: tuple[str, ...]) -> bool:
     names = {Path(word).name for word in words[:4]}
     return "run" in words[1:] and bool({"edge-agent", "edge_agent"} & names)
+
+
+def _working_folder(link: Path) -> Path:
+    """Of another user's process only root can see it: then ours."""
+    try:
+        return link.readlink()
+    except OSError:
+        return Path.cwd()
 
 
 def _groups(patient: Patient) -> Iterator[tuple[int, set[str]]]:

@@ -156,10 +156,11 @@ def test_a_common_host_name_is_no_identity(pi5: Patient, monkeypatch: pytest.Mon
     assert_mended(pi5, "config.client_id", WARNING, "edge-agent-raspberrypi")
 
 
-def process(patient: Patient, started_s: float) -> None:
+def process(patient: Patient, started_s: float, *options: str) -> None:
     folder = patient.path("/proc/612")
     folder.mkdir()
-    words = ("/usr/bin/python3", "/usr/bin/edge-agent", "run", "--config", str(patient.config_file))
+    (folder / "cwd").symlink_to(patient.config_file.parent)
+    words = ("/usr/bin/python3", "/usr/bin/edge-agent", "run", *options)
     (folder / "cmdline").write_text("\0".join(words) + "\0")
     ticks = int((started_s - 1772440000) * 100)
     before = " ".join(["0"] * 18)
@@ -168,13 +169,40 @@ def process(patient: Patient, started_s: float) -> None:
 
 def test_a_file_changed_under_a_running_agent(pi5: Patient) -> None:
     """Needs a restart; after it all is well."""
-    process(pi5, NOW_S - 100)
+    process(pi5, NOW_S - 100, "--config", str(pi5.config_file))
     os.utime(pi5.config_file, (NOW_S - 50, NOW_S - 50))
     found = finding(pi5, "config.running")
     assert found.status is WARNING
     assert found.fix == "`sudo systemctl restart edge-agent`"
     os.utime(pi5.config_file, (NOW_S - 200, NOW_S - 200))
     assert "process 612" in finding(pi5, "config.running").text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--config=FOLDER/edge-agent.toml",),
+        ("--config", "edge-agent.toml", "--mqtt.port=1883"),
+        ("--mqtt.port=1883", "--mqtt.host=localhost"),
+    ],
+    ids=["in one word", "from its folder", "the usual one"],
+)
+def test_an_agent_of_this_configuration(pi5: Patient, options: tuple[str, ...]) -> None:
+    """However it was named when the agent was started."""
+    folder = str(pi5.config_file.parent)
+    process(pi5, NOW_S - 100, *(option.replace("FOLDER", folder) for option in options))
+    for check in ("config.running", "runtime.process"):
+        assert "process 612" in finding(pi5, check).text
+
+
+@pytest.mark.parametrize("options", [("--config", "/etc/other.toml"), ()])
+def test_an_agent_of_another_configuration(pi5: Patient, options: tuple[str, ...]) -> None:
+    """Without ``--config`` it runs with the usual one."""
+    process(pi5, NOW_S - 100, *options)
+    pi5.config_path = pi5.config_file.with_name("mine.toml")
+    pi5.config_path.write_text(pi5.path("/etc/edge-agent/edge-agent.toml").read_text())
+    assert finding(pi5, "config.running").status is SKIPPED
+    assert "process 612" not in finding(pi5, "runtime.process").text
 
 
 def test_without_a_running_agent_there_is_nothing_to_compare(pi5: Patient) -> None:

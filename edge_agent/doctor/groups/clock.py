@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, error, ok, skipped, warning
+from edge_agent.doctor.machine import properties
 from edge_agent.doctor.patient import Patient
 
 DAY_S = 86400
@@ -37,8 +38,7 @@ def _date(unix_s: float) -> str:
 
 def synchronised(patient: Patient) -> Finding:
     """Whether the kernel's clock follows a time server."""
-    shown = patient.command("timedatectl", "show")
-    said = dict(line.partition("=")[::2] for line in (shown.text if shown else "").splitlines())
+    said = properties(patient, "timedatectl", "show")
     if "NTPSynchronized" not in said:
         return skipped("timedatectl does not answer")
     if said["NTPSynchronized"] == "yes":

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, error, needs_root, ok, skipped, warning
-from edge_agent.doctor.machine import is_there, running_agents
+from edge_agent.doctor.machine import agents_here, is_there
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import service_unit
 from edge_agent.errors import ConfigError
@@ -157,7 +157,7 @@ def client_id(patient: Patient) -> Finding:
 def running(patient: Patient) -> Finding:
     """Whether the agent that runs has read the configuration as it is now."""
     file = patient.config_file
-    agents = [a for a in running_agents(patient) if str(file) in a.words or len(a.words) < 5]
+    agents = agents_here(patient)
     if not agents or not is_there(file):
         return skipped("no agent runs with this configuration")
     started_s = min(agent.started_s for agent in agents)

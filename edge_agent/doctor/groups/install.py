@@ -12,9 +12,10 @@ from edge_agent import __version__
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, error, ok, skipped, warning
 from edge_agent.doctor.groups import folders
-from edge_agent.doctor.machine import group_names, users
+from edge_agent.doctor.machine import group_names, properties, users
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import SERVICE, service_unit
+from edge_agent.errors import EXIT_SETUP
 
 REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)\s*([^;]*)(?:;\s*(.*))?$")
 BOUND = re.compile(r"(>=|<)\s*([\d.]+)")
@@ -150,8 +151,8 @@ def watchdog(patient: Patient) -> Iterator[Finding]:
         ("WatchdogSec", unit.last("WatchdogSec") not in {"", "0"}, "30", "when it hangs"),
         (
             "RestartPreventExitStatus",
-            "78" in unit.last("RestartPreventExitStatus").split(),
-            "78",
+            str(EXIT_SETUP) in unit.last("RestartPreventExitStatus").split(),
+            str(EXIT_SETUP),
             "only where that can help",
         ),
     )
@@ -170,8 +171,7 @@ def restarts(patient: Patient) -> Finding:
     """How often systemd has had to start it again."""
     if service_unit(patient) is None:
         return skipped(NOT_A_SERVICE)
-    shown = patient.command("systemctl", "show", SERVICE, "--property=NRestarts,Result")
-    said = dict(line.partition("=")[::2] for line in (shown.text if shown else "").splitlines())
+    said = properties(patient, "systemctl", "show", SERVICE, "--property=NRestarts,Result")
     if "NRestarts" not in said:
         return skipped("systemd does not answer")
     if said["NRestarts"] == "0" and said.get("Result", "success") == "success":

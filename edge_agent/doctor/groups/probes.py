@@ -16,7 +16,9 @@ from dataclasses import replace
 from edge_agent.config import Config
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, error, ok, skipped, warning
-from edge_agent.doctor.groups.runtime import agents_here
+from edge_agent.doctor.groups.broker import HELLO
+from edge_agent.doctor.groups.runtime import JOURNAL
+from edge_agent.doctor.machine import agents_here
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.visit import Visit, visitor
 from edge_agent.types import Publication
@@ -72,7 +74,7 @@ def answer(patient: Patient) -> Finding:
         if not visit.wait_for(lambda: bool(visit.arrived), ANSWER_WAIT_S):
             return error(
                 f"the agent has not answered a request on {request} within {ANSWER_WAIT_S:g} s",
-                "see what `journalctl -u edge-agent -n 30` says",
+                f"see what {JOURNAL} says",
             )
         took_ms, told = (time.monotonic() - begun_s) * 1000, json.loads(visit.arrived[0].payload)
     label = told.get("result", {}).get("route", {}).get("label", "?")
@@ -214,7 +216,6 @@ def _may_not(config: Config, what: str, right: str) -> Finding:
     )
 
 
-HELLO = ("network.tcp", "tls.handshake", "broker.connect")
 ECHO = (*HELLO, "probes.echo")
 LIMIT_S = 8.0
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, error, ok, skipped, unused, warning
-from edge_agent.doctor.machine import RunningAgent, running_agents
+from edge_agent.doctor.groups.broker import HELLO
+from edge_agent.doctor.machine import agents_here, properties
 from edge_agent.doctor.patient import Patient
-from edge_agent.doctor.unit import service_unit
+from edge_agent.doctor.unit import SERVICE, service_unit
 from edge_agent.errors import EXIT_SETUP
 
 MISSED_INTERVALS = 3
@@ -25,7 +26,7 @@ JOURNAL = "`journalctl -u edge-agent -n 30`"
 
 def process(patient: Patient) -> Finding:
     """Whether it runs; of a service that does not, why."""
-    agents, shown = agents_here(patient), _shown_by_systemd(patient)
+    agents, shown = agents_here(patient), properties(patient, "systemctl", "show", SERVICE)
     if agents:
         return ok(f"process {agents[0].pid}: {shown.get('StatusText') or 'it runs'}")
     if shown.get("ExecMainStatus") == str(EXIT_SETUP):
@@ -36,18 +37,6 @@ def process(patient: Patient) -> Finding:
     if service_unit(patient):
         return warning("the service does not run", "`sudo systemctl start edge-agent`")
     return unused("no agent runs here with this configuration")
-
-
-def agents_here(patient: Patient) -> list[RunningAgent]:
-    """Those of this configuration; without ``--config`` it is the usual one."""
-    file = str(patient.config_file)
-    return [a for a in running_agents(patient) if file in a.words or "--config" not in a.words]
-
-
-def _shown_by_systemd(patient: Patient) -> dict[str, str]:
-    output = patient.command("systemctl", "show", "edge-agent.service")
-    lines = output.text.splitlines() if output and output.code == 0 else []
-    return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
 def state(patient: Patient) -> Finding:
@@ -206,7 +195,6 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-HELLO = ("network.tcp", "tls.handshake", "broker.connect")
 NUMBERS = (*HELLO, "runtime.process", "runtime.health")
 
 CHECKS = (
