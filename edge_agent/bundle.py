@@ -25,6 +25,17 @@ from edge_agent.types import ModelCard
 
 PART_BYTES = 1 << 20
 SIGN_FIX = "install a bundle signed for this gateway (python -m tools pack … --sign KEY.pem)"
+OTHER_KIND = {
+    "encoder": (
+        "it writes texts, it routes no messages",
+        "name it in a table [specialists.NAME], and an encoder in model.bundle",
+    ),
+    "generator": (
+        "it routes messages, it writes no texts",
+        "name a bundle that writes in the table [specialists.NAME], and this one in model.bundle",
+    ),
+}
+"""Problem and fix of a bundle where one of this kind is needed."""
 
 Stamp = tuple[int, ...]
 """Device, inode, size and times of a file: another one whenever the file is."""
@@ -120,6 +131,13 @@ def verify_files(claim: Claim) -> None:
     """Like read_files, but keeps nothing. Raises BundleError."""
     for name in claim.manifest.files:
         _verified_stamp(claim, name)
+
+
+def check_kind(claim: Claim, kind: str) -> None:
+    """BundleError when a bundle that is to answer (``encoder``) writes, or the other way round."""
+    if claim.manifest.kind != kind:
+        problem, fix = OTHER_KIND[kind]
+        raise BundleError(f"bundle {claim.path}: {problem}", fix)
 
 
 def _read_signature(path: Path) -> bytes | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_agent.bundle import Bundle
+from edge_agent.bundle import Bundle, check_kind
 from edge_agent.errors import BundleError, InferenceFailed
 from edge_agent.inference.causal import CausalModel
 from edge_agent.inference.decode import (
@@ -157,6 +157,7 @@ class Writing:
 
 def load_writer(bundle: Bundle, threads: int | None = None) -> GeneratorSpecialist:
     """That of a verified bundle, on the machine's clock. ``threads``: half of the cores."""
+    check_kind(bundle, "generator")
     return GeneratorSpecialist(bundle, threads or default_threads(), time.monotonic)
 
 

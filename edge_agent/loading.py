@@ -19,12 +19,12 @@ from edge_agent.manifest import WEIGHTS
 from edge_agent.memory import available_bytes
 from edge_agent.reload import Failure, Loader, Supply
 from edge_agent.settings import (
+    champion_path,
     check_stages,
     configured_bundle,
     configured_challenger,
     configured_keys,
     configured_writers,
-    default_bundle,
 )
 from edge_agent.signing import PublicKeys
 from edge_agent.specialists import Specialist, load_specialist
@@ -40,7 +40,7 @@ PEAK_PER_MAPPED_BYTE = 2
 
 def bundle_paths(config: Config) -> tuple[Path, ...]:
     """The folders a Fleet comes from: the champion's, then the challenger's."""
-    champion = config.model.bundle or default_bundle()
+    champion = champion_path(config)
     return (champion, config.challenger.bundle) if config.challenger else (champion,)
 
 

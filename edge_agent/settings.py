@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict, SettingsError
 
-from edge_agent.bundle import Bundle, Claim, load_bundle
+from edge_agent.bundle import Bundle, Claim, check_kind, load_bundle
 from edge_agent.config import ENV_PREFIX, Config
 from edge_agent.errors import ConfigError
 from edge_agent.signing import PublicKeys, read_public_keys
@@ -170,7 +170,7 @@ def _anchored(config: Config, folder: Path) -> Config:
 
 def configured_bundle(config: Config) -> Bundle:
     """The bundle that the configuration asks for, verified. SetupError."""
-    bundle = load_bundle(config.model.bundle or default_bundle(), configured_keys(config))
+    bundle = _of_kind("encoder", champion_path(config), configured_keys(config))
     check_stages(config, bundle)
     return bundle
 
@@ -179,13 +179,25 @@ def configured_challenger(config: Config) -> Bundle | None:
     """The bundle on trial, verified; None when there is none. SetupError."""
     if config.challenger is None:
         return None
-    return load_bundle(config.challenger.bundle, configured_keys(config))
+    return _of_kind("encoder", config.challenger.bundle, configured_keys(config))
 
 
 def configured_writers(config: Config) -> dict[str, Bundle]:
     """The bundles that write, by the names of their specialists, verified. SetupError."""
     keys = configured_keys(config)
-    return {name: load_bundle(one.bundle, keys) for name, one in config.specialists.items()}
+    named = config.specialists.items()
+    return {name: _of_kind("generator", one.bundle, keys) for name, one in named}
+
+
+def champion_path(config: Config) -> Path:
+    """The folder of the bundle that answers. ConfigError when there is none."""
+    return config.model.bundle or default_bundle()
+
+
+def _of_kind(kind: str, path: Path, keys: PublicKeys | None) -> Bundle:
+    bundle = load_bundle(path, keys)
+    check_kind(bundle, kind)
+    return bundle
 
 
 def check_stages(config: Config, bundle: Claim) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from edge_agent.answers import reference_mix
-from edge_agent.bundle import Bundle
+from edge_agent.bundle import Bundle, check_kind
 from edge_agent.errors import BundleError, InferenceFailed
 from edge_agent.inference.encode import Encoding, TextEncoder, pad
 from edge_agent.inference.heads import Floats, TagDecoder, decode_route
@@ -131,9 +131,5 @@ def default_threads() -> int:
 
 def load_specialist(bundle: Bundle, threads: int | None = None) -> EncoderSpecialist:
     """The specialist of a verified bundle. ``threads`` defaults to half of the cores."""
-    if bundle.manifest.kind != "encoder":
-        raise BundleError(
-            f"bundle {bundle.path}: it writes texts, it routes no messages",
-            "name it in a table [specialists.NAME], and an encoder in model.bundle",
-        )
+    check_kind(bundle, "encoder")
     return EncoderSpecialist(bundle, threads or default_threads())

@@ -21,8 +21,8 @@ from edge_agent.doctor.visit import Reception, call_on
 from edge_agent.errors import ConfigError
 from edge_agent.settings import (
     DEFAULT_CONFIG,
+    champion_path,
     configured_bundle,
-    default_bundle,
     load_config,
     usable_parts,
 )
@@ -113,7 +113,7 @@ class Patient:
     @cached_property
     def bundle_path(self) -> Path:
         """The folder of the bundle in use. ConfigError when there is none."""
-        return self.config.model.bundle or default_bundle()
+        return champion_path(self.config)
 
     @cached_property
     def bundle(self) -> Bundle:

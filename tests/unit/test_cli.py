@@ -148,6 +148,23 @@ def test_check_config_looks_at_the_challenger(tiny: Path, tmp_path: Path, capsys
 
 
 @pytest.mark.parametrize("command", ["check-config", "run"])
+def test_a_bundle_in_the_place_of_the_other_kind(
+    tiny: Path, tmp_path: Path, capsys: Any, command: str
+) -> None:
+    """What cannot answer, or cannot write, is not called usable; the fix names its place."""
+    writer = tiny_generator(tmp_path / "writer")
+    swapped = {"specialists": {"order": {"bundle": str(tiny)}}}
+    for config, said in (
+        (write_config(tmp_path / "a.toml", 1, writer), "it writes texts, it routes no messages"),
+        (write_config(tmp_path / "b.toml", 1, tiny, **swapped), "it writes no texts"),
+    ):
+        assert main([command, "--config", str(config)]) == 78
+        told = capsys.readouterr().err
+        assert said in told
+        assert "model.bundle" in told
+
+
+@pytest.mark.parametrize("command", ["check-config", "run"])
 def test_what_a_person_must_mend_is_78(tiny: Path, capsys: Any, command: str) -> None:
     """Wrong settings, a wrong bundle, no file; all problems at once."""
     folder = tiny.parent

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from edge_agent.errors import ConfigError, InferenceFailed
+from edge_agent.errors import BundleError, ConfigError, InferenceFailed
 from edge_agent.settings import load_config
 from edge_agent.wire.schema import json_schema
 from tests.support.agent_process import write_config
@@ -268,5 +268,5 @@ def test_a_route_that_the_bundle_does_not_have(writing: MakeSite) -> None:
 
 def test_an_encoder_cannot_be_a_specialist_that_writes(make_site: MakeSite, tiny: Path) -> None:
     """Said at the start."""
-    with pytest.raises(Exception, match="not a generator with a task"):
+    with pytest.raises(BundleError, match="it writes no texts"):
         make_site(specialists={"work-order": {"bundle": str(tiny)}})
