@@ -283,6 +283,7 @@ class Agent:
             return
         self._stop_by_s = self._now_s + self.config.limits.stop_timeout_s
         self._notifier.stopping()
+        self._reloader.give_up()
         self._log.info("stopping", reason=reason, in_hand=len(self._ledger))
 
     def _stopped(self) -> bool:

@@ -18,9 +18,8 @@ from edge_agent.log import LOGGER
 from edge_agent.memory import give_back
 from edge_agent.surroundings import Surroundings
 from edge_agent.transport.base import Inbox, ReloadEnded
-from edge_agent.types import Message
+from edge_agent.types import Message, Timing
 from edge_agent.watch import BundleWatch
-from edge_agent.wire.inbound import Rejection
 from edge_agent.wire.outbound import iso_time
 from edge_agent.wire.outputs import model_data
 from edge_agent.wire.schema import ReloadData
@@ -120,6 +119,16 @@ class Reloader:
         if supply.problem:
             self.latest = self._told(supply.problem, supply.fleet)
 
+    def give_up(self) -> None:
+        """The agent begins to stop: who waits hears so, for their requests are settled already."""
+        error = ReloadFailed(
+            "the agent stops before the reload is over",
+            "see its state topic once it is back: a start takes the bundles on disk",
+        )
+        for message in (*self._answering, *self._askers):
+            self._results.conclude(message, error, Timing(), Entry(message.delivery, outstanding=1))
+        self._answering, self._askers = [], []
+
     def stop(self, timeout_s: float) -> None:
         """Waits for a loader that still runs; its Fleet is not used."""
         self._loader.wait(timeout_s)
@@ -142,8 +151,7 @@ class Reloader:
         elif len(self._askers) >= MAX_ASKERS:
             error = ReloadFailed("too many wait for a reload", "ask again later")
         if error:
-            rejected = Rejection(message.delivery, error, message.id, reply=message.reply)
-            self._results.reject(rejected, entry)
+            self._results.conclude(message, error, Timing(), entry)
             return
         entry.outstanding -= 1
         self._askers.append(message)
@@ -205,8 +213,7 @@ class Reloader:
             self._results.outbox.add(self._results.writer.answer(message, {**told}), entry)
             return
         error = ReloadFailed(told["problem"], told["fix"])
-        rejected = Rejection(message.delivery, error, message.id, reply=message.reply)
-        self._results.reject(rejected, entry)
+        self._results.conclude(message, error, Timing(), entry)
 
 
 def _flat(told: ReloadData) -> dict[str, str]:

@@ -219,6 +219,21 @@ def test_a_request_hears_of_a_failure(reload_site: MakeSite) -> None:
     assert "is damaged" in reply["error"]["problem"]
 
 
+def test_who_waits_for_a_reload_hears_of_a_stop(reload_site: MakeSite) -> None:
+    """Those of the reload that runs, and those of the next: their requests are settled already."""
+    site = reload_site(reload={"watch_s": 0, "allow_request": True})
+    gate = Gate(site)
+
+    def stop() -> None:
+        site.stop()
+        gate.open()
+
+    site.run(site.send("", **ASK), site.send("", **ASK), stop)
+    replies = site.said("reply")
+    assert [reply["error"]["code"] for reply in replies] == ["reload-failed"] * 2
+    assert "stops" in replies[0]["error"]["problem"]
+
+
 def test_requests_need_permission(reload_site: MakeSite) -> None:
     """Off unless configured."""
     site = reload_site()
