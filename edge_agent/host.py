@@ -54,7 +54,8 @@ def rss_bytes(root: Path = Path("/")) -> int:
 def sensed(root: Path) -> JsonObject:
     """``temperatures_c`` by zone, and ``throttled`` where the machine can tell."""
     found: JsonObject = {"temperatures_c": dict(_temperatures(root))}
-    signs = [*_firmware(root), *_slowed(root)]
+    bits = firmware_bits(root)
+    signs = [*([] if bits is None else [bool(bits & FIRMWARE_NOW)]), *_slowed(root)]
     if signs:
         found["throttled"] = any(signs)
     return found
@@ -74,11 +75,16 @@ def _temperatures(root: Path) -> Iterator[tuple[str, float]]:
         yield label, round(celsius, 1)
 
 
-def _firmware(root: Path) -> Iterator[bool]:
-    for path in root.glob(FIRMWARE):
-        bits = _read(path).removeprefix("0x")
-        if bits and set(bits) <= set(hexdigits):
-            yield bool(int(bits, 16) & FIRMWARE_NOW)
+def firmware_bits(root: Path) -> int | None:
+    """What a Raspberry Pi's firmware says of heat and power; None where nothing is said."""
+    found = (hexadecimal(_read(path)) for path in root.glob(FIRMWARE))
+    return next((bits for bits in found if bits is not None), None)
+
+
+def hexadecimal(text: str) -> int | None:
+    """The number, with 0x or without; None when it is none."""
+    digits = text.removeprefix("0x")
+    return int(digits, 16) if digits and set(digits) <= set(hexdigits) else None
 
 
 def _slowed(root: Path) -> Iterator[bool]:

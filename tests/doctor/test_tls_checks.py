@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.doctor.finding import Status
-from edge_agent.doctor.groups.tls import SOON_DAYS
+from edge_agent.tls_report import SOON_DAYS
 from tests.support.authority import Authority, Secured, future, openssl
 from tests.support.broker import Broker, make_certificates
 from tests.support.clinic import Clinic, commands_in

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edge_agent import host
 from edge_agent.doctor.finding import Finding, error, needs_root, ok, skipped, warning
 from edge_agent.doctor.machine import is_jetson, is_raspberry_pi, rails, sensors, users
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import service_unit
 
-THROTTLED = "/sys/devices/platform/soc/soc:firmware/get_throttled"
 UNDER_VOLTAGE, CAPPED, SLOWED, SOFT_LIMIT = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 SINCE_BOOT = 16
 """Raspberry Pi firmware, ``vcgencmd get_throttled``: bits 0 to 3 are now, 16 to 19 since boot."""
@@ -30,14 +30,11 @@ GPU_DEVICES = ("/dev/nvhost-gpu", "/dev/nvgpu", "/dev/nvidia0", "/dev/nvmap")
 
 def firmware_bits(patient: Patient) -> int | None:
     """What a Raspberry Pi's firmware says of its power; None when it does not."""
-    said = patient.read(THROTTLED)
-    if said is None:
-        shown = patient.command("vcgencmd", "get_throttled")
-        said = shown.text.strip().partition("throttled=")[2] if shown else ""
-    try:
-        return int(said, 16)
-    except ValueError:
-        return None
+    bits = host.firmware_bits(patient.root)
+    if bits is not None:
+        return bits
+    shown = patient.command("vcgencmd", "get_throttled")
+    return host.hexadecimal(shown.text.strip().partition("throttled=")[2]) if shown else None
 
 
 def throttled(patient: Patient) -> Finding:

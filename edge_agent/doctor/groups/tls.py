@@ -13,11 +13,11 @@ from edge_agent.doctor.finding import Finding, error, ok, unused, warning
 from edge_agent.doctor.groups.network import places
 from edge_agent.doctor.patient import Patient
 from edge_agent.sections import Tls
+from edge_agent.tls_report import SOON_DAYS
 from edge_agent.transport.address import broker_address, tls_context
 from edge_agent.transport.handshake import SpokenTo, names_shown, speak
 
 NOT_CONFIGURED = "[mqtt.tls] is not configured"
-SOON_DAYS = 30
 OTHERS_MAY = 0o007
 SET_CLOCK = "`sudo timedatectl set-ntp true` sets the clock; then `date` must show today"
 
