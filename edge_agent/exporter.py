@@ -19,6 +19,7 @@ from edge_agent.types import JsonObject
 PATH = "/metrics"
 MAX_ANSWER_WAIT_S = 5.0
 MAX_READER_WAIT_S = 5.0
+MAX_END_WAIT_S = 1.0
 
 
 class Exporter(HTTPServer):
@@ -45,8 +46,9 @@ class Exporter(HTTPServer):
         self._thread.start()
 
     def close(self) -> None:
-        """Ends serving and gives the port back."""
-        self.shutdown()
+        """Gives the port back; a reader being served is waited for, but not for long."""
+        threading.Thread(target=self.shutdown, daemon=True).start()
+        self._thread.join(MAX_END_WAIT_S)
         self.server_close()
 
     def numbers(self) -> JsonObject | None:

@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from edge_agent.exporter import Exporter
 from edge_agent.exposition import METRICS, exposition
 from edge_agent.transport.base import Asked, Inbox
 from edge_agent.types import JsonObject
+from tests.support.waiting import wait_until
 from tests.unit.site import Site, health
 
 MakeSite = Callable[..., Site]
@@ -213,6 +215,21 @@ def test_a_reader_that_says_nothing(
     with socket.create_connection(("127.0.0.1", served.server_port)):
         assert get(served).status == 200
     assert capfd.readouterr().err == ""
+
+
+def test_the_agent_does_not_wait_for_a_reader(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends while one is served, and the port is free again."""
+    monkeypatch.setattr(exporter, "MAX_ANSWER_WAIT_S", 60.0)
+    loop.go.clear()
+    page = Exporter("127.0.0.1", 0, loop.inbox)
+    page.start()
+    with socket.create_connection(("127.0.0.1", page.server_port)) as reader:
+        reader.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        wait_until(lambda: loop.questions == 1, 10)
+        begun_s = time.monotonic()
+        page.close()
+        assert time.monotonic() - begun_s < 30
+    socket.create_server(("127.0.0.1", page.server_port)).close()
 
 
 def test_a_port_that_is_taken(served: Exporter, loop: Loop) -> None:
