@@ -68,6 +68,28 @@ def test_a_library_that_does_not_load(pi5: Patient, monkeypatch: pytest.MonkeyPa
     assert "tokenizers" in found.text
 
 
+@pytest.mark.parametrize("fault", ["version", "load"])
+def test_an_environment_without_pip(
+    pi5: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """As the Debian package has it: the package, installed again, brings its libraries."""
+    monkeypatch.setitem(sys.modules, "pip", None)
+    if fault == "load":
+        monkeypatch.setitem(sys.modules, "tokenizers", None)
+        monkeypatch.delitem(sys.modules, "edge_agent.inference.encode", raising=False)
+    else:
+        folder = tmp_path / "site/paho_mqtt-1.6.1.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: paho-mqtt\nVersion: 1.6.1\n")
+        monkeypatch.syspath_prepend(str(folder.parent))
+    found = finding(pi5, "install.dependencies")
+    assert found.status is ERROR
+    assert (
+        found.fix
+        == "`sudo apt-get install --reinstall ./edge-agent_*.deb`, in the folder of that file"
+    )
+
+
 def test_a_user_that_is_not_there(pi5: Patient) -> None:
     """systemd-sysusers, with the file that we ship, makes user and group."""
     for name in ("passwd", "group"):

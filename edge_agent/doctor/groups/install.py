@@ -24,6 +24,7 @@ WALLS = ("inference.session", "inference.encode", "transport.paho")
 SHOWN = ("onnxruntime", "numpy", "tokenizers", "paho-mqtt")
 ARCHITECTURES = {"x86_64", "aarch64"}
 OLDEST_GLIBC = (2, 27)
+INSTALL_AGAIN = "`sudo apt-get install --reinstall ./edge-agent_*.deb`"
 NOT_A_SERVICE = "edge-agent is not installed as a service here"
 
 
@@ -49,7 +50,7 @@ def dependencies(_patient: Patient) -> Iterator[Finding]:
     """The libraries in the versions that we ask for, and whether they load."""
     wrong = [problem for line in _required() if (problem := _unmet(line))]
     for text, requirement in wrong:
-        yield error(text, f"`{sys.executable} -m pip install '{requirement}'`")
+        yield error(text, _install(f"'{requirement}'"))
     if not wrong:
         yield from _loadable()
 
@@ -87,19 +88,27 @@ def _number(text: str) -> tuple[int, ...]:
 
 
 def _loadable() -> Iterator[Finding]:
-    problems = [problem for wall in WALLS if (problem := _import_problem(wall))]
+    walls = (f"edge_agent.{wall}" for wall in WALLS)
+    problems = [problem for wall in walls if (problem := _import_problem(wall))]
     for problem in problems:
         yield error(
             f"a library does not load: {problem}",
-            f"`{sys.executable} -m pip install --force-reinstall edge-agent`",
+            _install("--force-reinstall edge-agent"),
         )
     if not problems:
         yield ok(", ".join(f"{name} {metadata.version(name)}" for name in SHOWN))
 
 
-def _import_problem(wall: str) -> str:
+def _install(what: str) -> str:
+    """The Debian package has no pip: its libraries come and go with it."""
+    if _import_problem("pip"):
+        return f"{INSTALL_AGAIN}, in the folder of that file"
+    return f"`{sys.executable} -m pip install {what}`"
+
+
+def _import_problem(module: str) -> str:
     try:
-        importlib.import_module(f"edge_agent.{wall}")
+        importlib.import_module(module)
     except (ImportError, OSError) as problem:
         return str(problem)
     return ""
@@ -194,7 +203,7 @@ CHECKS = (
         "install.dependencies",
         "versions of the libraries, and whether they load",
         dependencies,
-        mends="`pip install` of what it names",
+        mends="`pip install` of what it names; the Debian package again",
     ),
     Check("install.user", "user and group of the service", user, mends="`systemd-sysusers`"),
     Check(
