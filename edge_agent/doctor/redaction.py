@@ -24,6 +24,10 @@ PRIVATE_KEY = re.compile(
 )
 EXCEPTION = re.compile(r"^(.*?\b[A-Za-z_.]*(?:Error|Exception|Exit|Interrupt|Warning|Group)): .+$")
 """The last line of a traceback: its message may quote what was being worked on."""
+SPEAKS = re.compile(
+    r'level=\w+ event=|problem=|"event": |systemd\[\d+\]: |Traceback \(most recent call last\)'
+)
+"""A line that does not belong to the exception above it: ours, systemd's, the next traceback."""
 SECRET_SETTINGS = re.compile(
     r"^(\s*(?:Environment|SetCredential|SetCredentialEncrypted|PassEnvironment)\s*=).*$",
     re.MULTILINE,
@@ -62,9 +66,14 @@ def scrub_log(text: str) -> str:
 
 
 def _lines(text: str) -> Iterator[str]:
+    quoting = False
     for line in text.splitlines():
         structured = "problem=" in line or "event=" in line
-        yield (line if structured else EXCEPTION.sub(rf"\1: {REDACTED}", line))[:MAX_LINE_CHARS]
+        shown = line if structured else EXCEPTION.sub(rf"\1: {REDACTED}", line)
+        speaks = SPEAKS.search(line) is not None
+        quoting = quoting and not speaks
+        yield (REDACTED if quoting else shown)[:MAX_LINE_CHARS]
+        quoting = quoting or (shown != line and not speaks)
 
 
 def config_data(config: Config) -> dict[str, Any]:

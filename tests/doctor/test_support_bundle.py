@@ -235,6 +235,23 @@ def test_log_lines(line: str, wanted: str | None) -> None:
     assert scrub_log(line) == f"{wanted or line}\n"
 
 
+@pytest.mark.parametrize(
+    "next_line",
+    [
+        "timestamp=x level=info event=stopping",
+        '{"timestamp": "x", "level": "info", "event": "stopping"}',
+        "Jan 1 gw systemd[1]: edge-agent.service: Main process exited",
+        "not connected problem=x fix=y",
+        "Traceback (most recent call last):",
+    ],
+)
+def test_an_exception_that_goes_on_over_lines(next_line: str) -> None:
+    """All of its message is taken out, until somebody else speaks."""
+    error = f"ValueError: 1 problem in\n{PAYLOAD}\n  event={PAYLOAD}\n"
+    shown = scrub_log(f"first\n{error}{next_line}\nlast").splitlines()
+    assert shown == ["first", f"ValueError: {REDACTED}", REDACTED, REDACTED, next_line, "last"]
+
+
 def test_private_keys() -> None:
     """Also one that is cut off."""
     key = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n"
