@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from pathlib import Path
 
@@ -31,5 +32,5 @@ def run(options: argparse.Namespace) -> int:
     print(f"{path}: {size / 1024:.0f} KiB, {len(collected.parts)} files")
     for name, why in collected.missing.items():
         print(f"  without {name}: {why}")
-    print(f"look through it before you send it: tar -xzOf {path} | less")
+    print(f"look through it before you send it: tar -xzOf {shlex.quote(str(path))} | less")
     return 0

@@ -53,9 +53,10 @@ def test_toml_that_cannot_be_read_names_line_and_column(pi5: Patient) -> None:
     assert "line 6, column 8" in finding(pi5, "config.valid").text
 
 
-def test_an_absent_file_is_made_from_the_sample(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["edge-agent.toml", "my gateway's.toml"])
+def test_an_absent_file_is_made_from_the_sample(tmp_path: Path, name: str) -> None:
     """The sample is complete: with it the configuration can be used."""
-    patient = Patient(tmp_path / "edge-agent.toml")
+    patient = Patient(tmp_path / name)
     assert_mended(patient, "config.valid", ERROR, "no such file")
 
 
@@ -133,8 +134,10 @@ def test_the_password_itself_is_never_shown(pi5: Patient) -> None:
     assert "secret" not in repr(findings(pi5, "config.modes"))
 
 
-def test_a_configuration_that_others_may_write_is_closed(pi5: Patient) -> None:
+@pytest.mark.parametrize("name", ["edge-agent.toml", "my gateway's.toml"])
+def test_a_configuration_that_others_may_write_is_closed(pi5: Patient, name: str) -> None:
     """Whoever writes it decides where the messages go."""
+    pi5.config_path = pi5.config_file.rename(pi5.config_file.with_name(name))
     pi5.config_file.chmod(0o666)
     assert_mended(pi5, "config.modes", WARNING, "others may write")
 

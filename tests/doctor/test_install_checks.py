@@ -120,11 +120,15 @@ def test_a_folder_that_the_agent_may_not_write(pi5: Patient, key: str, name: str
     )
 
 
-def test_a_file_where_the_folder_should_be(pi5: Patient) -> None:
+@pytest.mark.parametrize("name", ["edge-agent", "my gateway's"])
+def test_a_file_where_the_folder_should_be(pi5: Patient, name: str) -> None:
     """It is moved away."""
-    folder = pi5.path("/var/lib/edge-agent")
-    shutil.rmtree(folder)
+    folder = pi5.path(f"/var/lib/{name}")
+    shutil.rmtree(folder, ignore_errors=True)
     folder.write_text("")
+    if name != "edge-agent":
+        text = pi5.config_file.read_text()
+        pi5.config_file.write_text(f'{text}\n[paths]\nstate_dir = "{folder}"\n')
     before = findings(pi5, "install.state")
     assert "is not a folder" in before[0].text
     assert before[0].fix is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,12 +57,16 @@ def _closed(patient: Patient) -> Finding:
 def _absent(patient: Patient) -> Finding:
     file, sample = patient.config_file, shipped(SAMPLE)
     if sample and patient.config_path:
-        return error(f"{file}: no such file", f"`cp {sample} {file}`, then edit it")
+        return error(f"{file}: no such file", f"`cp {_quoted(sample, file)}`, then edit it")
     if sample and service_unit(patient):
         return error(
-            f"{file}: no such file", f"`sudo install -Dm644 {sample} {file}`, then edit it"
+            f"{file}: no such file", f"`sudo install -Dm644 {_quoted(sample, file)}`, then edit it"
         )
     return error(f"{file}: no such file", "name yours: `edge-agent doctor --config FILE`")
+
+
+def _quoted(*paths: Path) -> str:
+    return shlex.join(map(str, paths))
 
 
 def _explained(file: Path, problem: Problem) -> Finding:
@@ -101,7 +106,7 @@ def modes(patient: Patient) -> Iterator[Finding]:
     """Who may read the password and write the configuration."""
     file = patient.config_file
     if is_there(file) and stat.S_IMODE(file.stat().st_mode) & 0o022:
-        yield warning(f"others may write {file}", f"`sudo chmod go-w {file}`")
+        yield warning(f"others may write {file}", f"`sudo chmod go-w {_quoted(file)}`")
     password = patient.config.mqtt.password_file
     if password is None:
         yield ok(f"no password; only its owner writes {file.name}")
@@ -119,10 +124,12 @@ def _password(file: Path) -> Finding:
     except OSError as problem:
         return error(
             f"mqtt.password_file {file}: {problem.strerror}",
-            f"`sudo install -m 0600 /dev/stdin {file}`, then type the password and press Ctrl-D",
+            f"`sudo install -m 0600 /dev/stdin {_quoted(file)}`, then type the password and press Ctrl-D",
         )
     if mode & 0o007:
-        return warning(f"everybody may read {file} ({mode:04o})", f"`sudo chmod o-rwx {file}`")
+        return warning(
+            f"everybody may read {file} ({mode:04o})", f"`sudo chmod o-rwx {_quoted(file)}`"
+        )
     return ok(f"{file} is closed to others")
 
 

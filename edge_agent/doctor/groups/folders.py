@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from edge_agent.doctor.finding import Finding, error, ok, warning
@@ -37,7 +38,7 @@ def _writable(patient: Patient, key: str, folder: Path) -> Finding:
     if not there.is_dir():
         return error(
             f"paths.{key}: {there} is not a folder",
-            f"`sudo mv {there} {there}.old`",
+            f"`sudo mv {shlex.quote(str(there))} {shlex.quote(f'{there}.old')}`",
         )
     if agent.may(there.stat(), 2 | 1) if agent else os.access(there, os.W_OK | os.X_OK):
         return ok(f"{name} can be written")
@@ -45,7 +46,7 @@ def _writable(patient: Patient, key: str, folder: Path) -> Finding:
     if agent is None:
         fix = f"set `{key}` below [paths] in {patient.config_file} to a folder of yours"
     else:
-        fix = f"`sudo install -d -m 0750 -o {who} -g {who} {name}`"
+        fix = f"`sudo install -d -m 0750 -o {who} -g {who} {shlex.quote(str(name))}`"
     return error(f"paths.{key}: {there} cannot be written by {who}", fix)
 
 
