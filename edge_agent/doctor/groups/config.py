@@ -124,7 +124,8 @@ def _password(file: Path) -> Finding:
     except OSError as problem:
         return error(
             f"mqtt.password_file {file}: {problem.strerror}",
-            f"`sudo install -m 0600 /dev/stdin {_quoted(file)}`, then type the password and press Ctrl-D",
+            f"`sudo install -m 0600 /dev/stdin {_quoted(file)}`, then type the password and press "
+            "Ctrl-D",
         )
     if mode & 0o007:
         return warning(

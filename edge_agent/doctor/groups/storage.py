@@ -88,7 +88,8 @@ def read_only(patient: Patient) -> Iterator[Finding]:
             yield error(
                 f"{mount.point} ({mount.device}) is mounted read-only, often by a damaged card",
                 "read `sudo dmesg -l err,warn`, save what you need, then "
-                f"`sudo mount -o remount,rw {shlex.quote(mount.point)}`; if it happens again, replace the card",
+                f"`sudo mount -o remount,rw {shlex.quote(mount.point)}`; if it happens again, "
+                "replace the card",
             )
 
 
