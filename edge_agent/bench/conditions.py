@@ -19,11 +19,17 @@ IDLE_FIELDS = (3, 4)
 COUNTED_FIELDS = 8
 """Up to ``steal``; what follows is counted in the others."""
 BUSY_SHARE = 0.1
-PHYSICAL = ("hardware.throttled", "hardware.voltage", "hardware.temperature", "hardware.governor")
+PHYSICAL = (
+    "hardware.cpu",
+    "hardware.throttled",
+    "hardware.voltage",
+    "hardware.temperature",
+    "hardware.governor",
+)
 """Checks of the doctor that say why a machine is slow."""
 
 Notes = list[tuple[str, Finding]]
-"""What makes the figures doubtful, by a word for it."""
+"""What makes the figures worse than they could be, by a word for it."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,15 @@ def others_share(before: ProcessorTime, after: ProcessorTime) -> float:
     return min(max(others_s / passed_s, 0.0), 1.0) if passed_s > 0 else 0.0
 
 
+def what_machine(patient: Patient) -> str:
+    """Board and processor, as far as the machine says."""
+    checks = [*matching("hardware.board"), *matching("hardware.cpu")]
+    found = [result.findings[0] for result in examine(checks, patient).results]
+    return ", ".join(f.text for f in found if f.status.usable) or patient.platform.machine
+
+
 def doubts(patient: Patient, share: float) -> Notes:
-    """Why the figures mean less than they should; empty on a quiet, cool machine."""
+    """Why the figures are not the best of this machine; empty on a quiet, cool one."""
     return [*_company(patient, share), *_slowness(patient)]
 
 

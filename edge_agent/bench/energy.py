@@ -10,7 +10,6 @@ from typing import Protocol
 
 from edge_agent.bench.runs import Clock
 
-READ_EVERY_S = 0.25
 MAX_READINGS = 10_000
 
 
@@ -59,7 +58,9 @@ def watts(meter: Meter, readings: Sequence[Reading]) -> float | None:
     return meter.joules(readings) / (readings[-1].at_s - readings[0].at_s)
 
 
-def watched(meter: Meter, work: Callable[[], None], clock: Clock) -> list[Reading]:
+def watched(
+    meter: Meter, work: Callable[[], None], clock: Clock, read_every_s: float
+) -> list[Reading]:
     """Does the work, and reads the meter meanwhile."""
     readings: list[Reading] = []
     over = threading.Event()
@@ -68,7 +69,7 @@ def watched(meter: Meter, work: Callable[[], None], clock: Clock) -> list[Readin
         while len(readings) < MAX_READINGS and not over.is_set():
             if (values := meter.read()) is not None:
                 readings.append(Reading(clock(), values))
-            over.wait(READ_EVERY_S)
+            over.wait(read_every_s)
 
     looker = threading.Thread(target=look, daemon=True)
     looker.start()

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from edge_agent.bench.conditions import Notes, doubts, others_share, processor_time
-from edge_agent.bench.energy import Energy, Meter, watched, watts
+from edge_agent.bench.conditions import (
+    Notes,
+    doubts,
+    others_share,
+    processor_time,
+    what_machine,
+)
+from edge_agent.bench.energy import Meter
 from edge_agent.bench.entrants import Entrant, Sweep, enter
-from edge_agent.bench.runs import Clock, Figures, Setting, figures, interleaved
+from edge_agent.bench.plan import Plan
+from edge_agent.bench.runs import Figures, Setting, figures, interleaved
 from edge_agent.bench.sensors import NoMeter, find_meter
 from edge_agent.bench.suggest import Suggestion, suggest
-from edge_agent.bundle import Bundle
+from edge_agent.bench.weigh import Cost, weigh, weighing_s
 from edge_agent.doctor.finding import warning
 from edge_agent.doctor.patient import Patient
 from edge_agent.loading import peak_bytes
 from edge_agent.memory import available_bytes
 
-ENERGY_S = 10.0
-"""How long a sensor is read at rest, and as long again for each bundle at work."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to try, and for how long, loading apart. ``cores`` are those this process may use.
-
-    Where memory is short, only ``usual_threads`` are tried.
-    """
-
-    bundles: Sequence[Bundle]
-    threads: Sequence[int]
-    usual_threads: int
-    batches: Sequence[int]
-    seconds: float
-    cores: int
-    clock: Clock = time.monotonic
-    rest: Callable[[float], None] = time.sleep
+FEW_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -48,24 +36,16 @@ class Timed:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a message takes of a bundle under a setting."""
-
-    entrant: Entrant
-    setting: Setting
-    energy: Energy
-
-
-@dataclass(frozen=True)
 class Outcome:
     """All that the bench has to say. ``no_energy`` says why there are no costs, or not of all."""
 
-    bundles: list[Timed]
+    machine: str
+    bundles: Sequence[Timed]
     suggestion: Suggestion | None
     meter: Meter | NoMeter
-    costs: list[Cost] = field(default_factory=list)
-    no_energy: str = ""
-    notes: Notes = field(default_factory=list)
+    costs: Sequence[Cost]
+    no_energy: str
+    notes: Notes
 
 
 def bench(plan: Plan, patient: Patient) -> Outcome:
@@ -74,14 +54,14 @@ def bench(plan: Plan, patient: Patient) -> Outcome:
     sweep = Sweep(threads, plan.batches)
     entrants = [enter(bundle, sweep, plan.clock) for bundle in plan.bundles]
     meter = find_meter(patient)
-    weighed = [] if isinstance(meter, NoMeter) else entrants[: _places(plan.seconds)]
     before = processor_time(patient)
-    timed = _timed(entrants, plan, plan.seconds - ENERGY_S * (len(weighed) + bool(weighed)))
+    timed = _timed(entrants, plan, plan.seconds - weighing_s(meter, plan))
     share = others_share(before, processor_time(patient))
     suggestion = suggest(_leading(timed).figures, plan.cores)
-    costs = _costs(meter, weighed, suggestion, plan)
-    why = _why_not(meter, costs, entrants)
-    return Outcome(timed, suggestion, meter, costs, why, [*short, *doubts(patient, share)])
+    costs, why = weigh(meter, entrants, suggestion, plan)
+    notes = [*short, *_haste(timed), *doubts(patient, share)]
+    machine = f"{what_machine(patient)}, {plan.cores} core{'s' if plan.cores > 1 else ''}"
+    return Outcome(machine, timed, suggestion, meter, costs, why, notes)
 
 
 def _affordable(plan: Plan, room_bytes: int | None) -> tuple[Sequence[int], Notes]:
@@ -96,11 +76,6 @@ def _affordable(plan: Plan, room_bytes: int | None) -> tuple[Sequence[int], Note
     return [plan.usual_threads], [("memory", warning(text, fix))]
 
 
-def _places(seconds: float) -> int:
-    """How many bundles there is time to weigh: half of it is for the timings."""
-    return max(int(seconds / 2 / ENERGY_S) - 1, 0)
-
-
 def _timed(entrants: Sequence[Entrant], plan: Plan, seconds: float) -> list[Timed]:
     """Each bundle has the same time; what it does not use is left to the next."""
     found = []
@@ -113,49 +88,15 @@ def _timed(entrants: Sequence[Entrant], plan: Plan, seconds: float) -> list[Time
     return found
 
 
+def _haste(timed: Sequence[Timed]) -> Notes:
+    """Whether a median is one of so few that a single disturbance may move it."""
+    rounds = [found.rounds if found else 0 for one in timed for found in one.figures.values()]
+    if min(rounds) >= FEW_ROUNDS:
+        return []
+    text = f"some settings had {min(rounds)} turns, {FEW_ROUNDS} is the least"
+    return [("haste", warning(text, "measure longer, or fewer counts: see --seconds, --threads"))]
+
+
 def _leading(timed: Sequence[Timed]) -> Timed:
     """The bundle that settings are chosen for: the one that answers all messages."""
     return next((one for one in timed if one.entrant.kind == "encoder"), timed[0])
-
-
-def _costs(
-    meter: Meter | NoMeter, entrants: Sequence[Entrant], suggestion: Suggestion | None, plan: Plan
-) -> list[Cost]:
-    """Of these bundles on medium texts, under the settings suggested."""
-    if isinstance(meter, NoMeter) or suggestion is None or not entrants:
-        return []
-    idle_w = watts(meter, watched(meter, lambda: plan.rest(ENERGY_S), plan.clock))
-    found = []
-    for entrant in entrants:
-        batch = suggestion.batch if suggestion.batch and entrant.kind == "encoder" else 1
-        setting = Setting("medium", batch, suggestion.threads)
-        if idle_w and (energy := _energy(meter, idle_w, entrant, setting, plan)):
-            found.append(Cost(entrant, setting, energy))
-    return found
-
-
-def _energy(
-    meter: Meter, idle_w: float, entrant: Entrant, setting: Setting, plan: Plan
-) -> Energy | None:
-    runs = 0
-
-    def work() -> None:
-        nonlocal runs
-        end_s = plan.clock() + ENERGY_S
-        while plan.clock() < end_s:
-            entrant.works[setting]()
-            runs += 1
-
-    began_s = plan.clock()
-    work_w = watts(meter, watched(meter, work, plan.clock))
-    work_s = plan.clock() - began_s
-    return Energy(idle_w, work_w, runs * setting.batch, work_s) if work_w else None
-
-
-def _why_not(meter: Meter | NoMeter, costs: Sequence[Cost], entrants: Sequence[Entrant]) -> str:
-    if isinstance(meter, NoMeter):
-        return meter.why
-    if len(costs) == len(entrants):
-        return ""
-    need_s = 2 * ENERGY_S * (1 + len(entrants))
-    return f"of {len(costs)} of {len(entrants)} bundles; all take --seconds {need_s:.0f}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from edge_agent import __version__
-from edge_agent.bench.measure import Cost, Outcome, Timed
+from edge_agent.bench.measure import Outcome, Timed
 from edge_agent.bench.runs import Figures, Setting
 from edge_agent.bench.sensors import NoMeter
 from edge_agent.bench.suggest import Suggestion
+from edge_agent.bench.weigh import Cost
 
 DIGITS = 3
 
@@ -18,6 +19,7 @@ def report_data(outcome: Outcome) -> dict[str, Any]:
     meter = outcome.meter
     return {
         "version": __version__,
+        "machine": outcome.machine,
         "bundles": [_bundle(one) for one in outcome.bundles],
         "energy": {
             "sensor": None if isinstance(meter, NoMeter) else meter.what,

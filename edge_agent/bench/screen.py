@@ -5,16 +5,19 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from edge_agent.bench.measure import Cost, Outcome, Timed
+from edge_agent.bench.measure import Outcome, Timed
 from edge_agent.bench.runs import Figures, Setting
 from edge_agent.bench.sensors import NoMeter
 from edge_agent.bench.suggest import InForce, Suggestion
+from edge_agent.bench.weigh import Cost
 from edge_agent.doctor.screen import WIDTH, Style, finding_lines
 
-NAME_WIDTH = 23
+NAME_WIDTHS = (9, 7, 7)
+NAME_WIDTH = sum(NAME_WIDTHS)
 COLUMN_WIDTHS = (6, 7, 6)
 GROUP_WIDTH = sum(COLUMN_WIDTHS)
 GROUPS_A_TABLE = (WIDTH - NAME_WIDTH) // GROUP_WIDTH
+NAMES = {"encoder": ("text", "tokens", "batch"), "generator": ("text", "prompt", "")}
 HEADS = {"encoder": ("p50", "p95", "/s"), "generator": ("p50", "read", "write")}
 MEANINGS = {
     "encoder": "milliseconds a batch, messages a second",
@@ -24,12 +27,12 @@ MEANINGS = {
 
 def draw(outcome: Outcome, in_force: InForce, style: Style) -> str:
     """The whole screen."""
-    lines: list[str] = []
+    lines = [*_wrapped(outcome.machine, ""), ""]
     for timed in outcome.bundles:
         lines += [*_bundle(timed, style), ""]
     lines += [style.paint("energy", "1"), *_energy(outcome), ""]
     if outcome.notes:
-        lines.append(style.paint("these figures mean less than they should", "1"))
+        lines.append(style.paint("these figures are not the best of this machine", "1"))
         for name, finding in outcome.notes:
             lines += finding_lines(name, finding, style)
         lines.append("")
@@ -49,15 +52,20 @@ def _bundle(timed: Timed, style: Style) -> Iterator[str]:
 
 def _table(timed: Timed, threads: Sequence[int]) -> Iterator[str]:
     kind = timed.entrant.kind
-    heads = _cells(HEADS[kind])
     counts = (f"{n} thread{'s' if n > 1 else ''}" for n in threads)
     yield " " * NAME_WIDTH + "".join(f"{count:>{GROUP_WIDTH}}" for count in counts)
-    yield f"{'  text':<16}{'batch':>{NAME_WIDTH - 16}}" + heads * len(threads)
+    yield _named(*NAMES[kind]) + _cells(HEADS[kind]) * len(threads)
     for length, batch in dict.fromkeys((s.length, s.batch) for s in timed.figures):
-        tokens = f"{timed.entrant.tokens[length]:.0f} tokens"
-        name = f"  {length:<7}{tokens:>10}{batch:>{NAME_WIDTH - 19}}"
+        tokens = f"{timed.entrant.tokens[length]:.0f}"
         found = [timed.figures.get(Setting(length, batch, n)) for n in threads]
+        name = _named(length, tokens, str(batch) if NAMES[kind][-1] else "")
         yield name + "".join(_cells(_row(kind, figures)) for figures in found)
+
+
+def _named(text: str, tokens: str, batch: str) -> str:
+    """The columns that say what a row is of."""
+    first, second, third = NAME_WIDTHS
+    return f"{'  ' + text:<{first}}{tokens:>{second}}{batch:>{third}}"
 
 
 def _row(kind: str, figures: Figures | None) -> tuple[str, ...]:
@@ -91,10 +99,12 @@ def _energy(outcome: Outcome) -> Iterator[str]:
 
 def _cost(cost: Cost) -> str:
     energy, setting = cost.energy, cost.setting
-    said = f"{1000 * energy.message_j:.3g} mJ a message" if energy.message_j > 0 else "too little"
+    said = f"{1000 * energy.message_j:.3g} mJ a message"
+    if energy.message_j <= 0:
+        said = "too little to be told from idle"
     return (
-        f"{cost.entrant.card.name}: {said} ({setting.length}, batch {setting.batch}, "
-        f"{setting.threads} threads): {energy.work_w:.2f} W at work, {energy.idle_w:.2f} W idle"
+        f"{cost.entrant.card.name}: {said} (text {setting.length}, batch {setting.batch}, "
+        f"threads {setting.threads}), {energy.work_w:.2f} W at work, {energy.idle_w:.2f} W idle"
     )
 
 
@@ -109,6 +119,7 @@ def _settings(found: Suggestion | None, now: InForce, style: Style) -> Iterator[
     yield f"# {now.file}"
     yield from _lines("model", "threads", found.threads, found.threads_why)
     if found.batch is not None:
+        yield ""
         yield from _lines("batch", "max_messages", found.batch, found.batch_why)
 
 
@@ -118,5 +129,5 @@ def _lines(table: str, key: str, value: int, why: str) -> Iterator[str]:
     yield f"{key} = {value}"
 
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+def _wrapped(text: str, indent: str = "  ") -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")

@@ -113,7 +113,11 @@ def _rapl(patient: Patient) -> Meter | NoMeter:
     if not zones:
         return NoMeter("this machine has no sensor of its power that we know")
     full = tuple((patient.number(zone / "max_energy_range_uj") or 0) / 1e6 for zone in zones)
-    meter = EnergyCounter("processor (RAPL)", lambda: _counted(patient, zones), full)
+    meter = EnergyCounter(
+        "processor packages (RAPL), without memory and board",
+        lambda: _counted(patient, zones),
+        full,
+    )
     if meter.read() is None:
         return NoMeter("only root can read the processor's counters (RAPL): run with sudo")
     return meter

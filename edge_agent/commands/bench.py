@@ -54,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace, config: Config | None) -> int:
-    from edge_agent.bench.measure import Plan, bench  # noqa: PLC0415 - other commands start faster
+    from edge_agent.bench.measure import bench  # noqa: PLC0415 - other commands start faster
+    from edge_agent.bench.plan import Plan  # noqa: PLC0415
     from edge_agent.bench.report import report_data  # noqa: PLC0415
     from edge_agent.bench.screen import draw  # noqa: PLC0415
     from edge_agent.doctor.patient import Patient  # noqa: PLC0415
