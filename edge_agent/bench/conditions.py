@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edge_agent.doctor.examine import examine
@@ -70,30 +71,18 @@ def doubts(patient: Patient, share: float) -> Notes:
     return [*_company(patient, share), *_slowness(patient)]
 
 
-def _company(patient: Patient, share: float) -> Notes:
-    found: Notes = []
+def _company(patient: Patient, share: float) -> Iterator[tuple[str, Finding]]:
+    """What else runs here."""
     if agents := running_agents(patient):
-        found.append(
-            (
-                "agent",
-                warning(
-                    f"the agent runs here (process {agents[0].pid}) and shares the machine",
-                    "measure in a quiet hour, or `sudo systemctl stop edge-agent` before "
-                    "and `sudo systemctl start edge-agent` after",
-                ),
-            )
+        text = f"the agent runs here (process {agents[0].pid}) and shares the machine"
+        fix = (
+            "measure in a quiet hour, or `sudo systemctl stop edge-agent` before "
+            "and `sudo systemctl start edge-agent` after"
         )
+        yield "agent", warning(text, fix)
     if share > BUSY_SHARE:
-        found.append(
-            (
-                "busy",
-                warning(
-                    f"other programs used {share:.0%} of the processor meanwhile",
-                    "see which with `top`, stop what is not needed, measure again",
-                ),
-            )
-        )
-    return found
+        text = f"other programs used {share:.0%} of the processor meanwhile"
+        yield "busy", warning(text, "see which with `top`, stop what is not needed, measure again")
 
 
 def _slowness(patient: Patient) -> Notes:

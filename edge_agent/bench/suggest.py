@@ -47,22 +47,19 @@ def suggest(results: Mapping[Setting, Figures | None], cores: int) -> Suggestion
     by_threads = _rates((s.threads, s.length, f) for s, f in found.items())
     sparing = {n: rates for n, rates in by_threads.items() if n < cores or n == min(by_threads)}
     threads = _smallest(sparing)
-    batched = {s.length for s in found if s.batch > 1}
-    by_batch = _rates(
-        (s.batch, s.length, f)
-        for s, f in found.items()
-        if s.threads == threads and s.length in batched
-    )
     greedy = [n for n in by_threads if n not in sparing]
     why = _said("medium", by_threads, "with 1 thread", "with {}") + _left_none(greedy)
+    by_batch = _batched({s: f for s, f in found.items() if s.threads == threads})
     if not by_batch:
         return Suggestion(threads, why)
-    return Suggestion(
-        threads,
-        why,
-        _smallest(by_batch),
-        _said("short", by_batch, "one by one", "by {}"),
-    )
+    batch_why = _said("short", by_batch, "one by one", "by {}")
+    return Suggestion(threads, why, _smallest(by_batch), batch_why)
+
+
+def _batched(found: Mapping[Setting, Figures]) -> dict[int, Rates]:
+    """Rates by batch, of the lengths that were tried in batches."""
+    lengths = {setting.length for setting in found if setting.batch > 1}
+    return _rates((s.batch, s.length, f) for s, f in found.items() if s.length in lengths)
 
 
 def _rates(rows: Iterable[tuple[int, Length, Figures]]) -> dict[int, Rates]:

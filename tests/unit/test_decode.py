@@ -206,6 +206,21 @@ def test_the_beginning_of_a_prompt_is_read_once() -> None:
     assert fed[0] <= len(bench.ids(second)) - shared + 8
 
 
+def test_what_was_read_is_counted() -> None:
+    """Until the first choice, what the model ran: of a prompt that begins alike, the rest."""
+    bench = Bench()
+    first, second = (bench.begin(bench.plain.start(""), f"write {w}") for w in ("pump", "valve"))
+    for generation in (first, second):
+        while generation.reading:
+            assert generation.end is None
+            generation.step()
+        assert len(generation.tokens) == 1
+    assert first.read_tokens == len(bench.ids("write pump"))
+    assert second.read_tokens < len(bench.ids("write valve"))
+    read = second.read_tokens
+    assert bench.finish(second).read_tokens == read
+
+
 def test_only_what_is_still_in_the_cache_counts_as_read() -> None:
     """A prompt like the one before the last finds nothing of it behind their common beginning."""
     bench, fresh = Bench(), Bench()
