@@ -6,7 +6,6 @@ Knows the files of a folder, not what is in the weights.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from tokenizers import Tokenizer
 from tools.bases import minilm
 from tools.bases.digests import sha256_of
 from tools.bases.specials import Specials, read_json, read_specials
+from tools.cache import cache_folder
 from tools.errors import ToolError
 
 ARCHITECTURES = {"bert": "bert", "gemma3_text": "gemma3", "gemma3": "gemma3"}
@@ -125,12 +125,6 @@ def fetch_base() -> Base:
     """The default base from the cache, downloaded first if it is not there. Raises ToolError."""
     folder = cache_folder() / "all-MiniLM-L6-v2"
     return Base(folder, minilm.fetch(folder))
-
-
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/edge-agent``, or the same below ``~/.cache``."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "edge-agent"
 
 
 def read_tokenizer(file: Path) -> Tokenizer:

@@ -15,6 +15,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from tools.cache import cache_folder
 from tools.debian.target import ROOT, Target
 from tools.errors import ToolError
 
@@ -36,12 +37,6 @@ UNUSED = (
     "onnxruntime/transformers/*",
 )
 """Files of wheels that the agent never loads."""
-
-
-def cache() -> Path:
-    """Where downloads stay from one build to the next."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "edge-agent-deb"
 
 
 def build_wheel(folder: Path, epoch: int) -> Path:
@@ -70,7 +65,7 @@ def download(target: Target) -> list[Path]:
     if not target.lock.is_file():
         raise ToolError(f"{target.lock}: no such file", "python -m tools.debian lock")
     digest = hashlib.sha256(target.lock.read_bytes()).hexdigest()[:16]
-    folder = cache() / f"{target.architecture}-{target.python}-{digest}"
+    folder = cache_folder("edge-agent-deb") / f"{target.architecture}-{target.python}-{digest}"
     complete = folder / "complete"
     if not complete.is_file():
         command = ["download", "--quiet", "--no-deps", "--require-hashes", "--dest", str(folder)]

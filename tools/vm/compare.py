@@ -21,7 +21,7 @@ CLOSE = 0.02
 TITLES = (
     *("core", "as in", "bundle", "largest route logit difference", "mean"),
     *("largest tag logit difference", "mean"),
-    *("events with the same decisions", "confidences within 0.02", "largest difference"),
+    *("events with the same decisions", f"confidences within {CLOSE}", "largest difference"),
 )
 HEAD = (f"| {' | '.join(TITLES)} |", f"|---|---|---{'|---:' * (len(TITLES) - 3)}|")
 

@@ -9,6 +9,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.cache import cache_folder
 from tools.errors import ToolError
 
 HERE = Path(__file__).parent
@@ -42,8 +43,8 @@ class Machine:
 
     @property
     def folder(self) -> Path:
-        """Root file system, disk and kernel; kept from one run to the next."""
-        return cache() / self.architecture
+        """Root file system, disk and kernel, some 5 GB; kept from one run to the next."""
+        return cache_folder("edge-agent-vm") / self.architecture
 
     @property
     def out(self) -> Path:
@@ -63,12 +64,6 @@ MACHINES = {
     "cortex-a76": arm64("cortex-a76", "Raspberry Pi 5"),
     "cortex-a72": arm64("cortex-a72", "Raspberry Pi 4"),
 }
-
-
-def cache() -> Path:
-    """Some 5 GB an architecture."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "edge-agent-vm"
 
 
 def prepare(machine: Machine) -> None:
