@@ -195,3 +195,6 @@ def test_a_damaged_bundle_on_trial(pi5: Patient, tmp_path: Path) -> None:
     shutil.rmtree(bundle)
     tiny_bundle(bundle)
     assert finding(again(pi5), "model.challenger").text == "tiny 1.0.0, shadow, 10%"
+    shutil.rmtree(bundle)
+    tiny_generator(bundle)
+    assert "it routes no messages" in finding(again(pi5), "model.challenger").text

@@ -6,7 +6,6 @@ import time
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
-from edge_agent.bundle import load_bundle
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, ok, unused, warning
 from edge_agent.doctor.machine import size
@@ -14,7 +13,7 @@ from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import service_unit
 from edge_agent.host import rss_bytes
 from edge_agent.metrics import percentile
-from edge_agent.settings import configured_keys, configured_writers
+from edge_agent.settings import configured_challenger, configured_writers
 from edge_agent.surroundings import Clock
 
 if TYPE_CHECKING:
@@ -80,10 +79,9 @@ def golden(patient: Patient) -> Finding:
 
 def challenger(patient: Patient) -> Finding:
     """The bundle on trial, where there is one."""
-    trial = patient.config.challenger
-    if trial is None:
+    trial, bundle = patient.config.challenger, configured_challenger(patient.config)
+    if trial is None or bundle is None:
         return unused("no [challenger] is configured")
-    bundle = load_bundle(trial.bundle, configured_keys(patient.config))
     return ok(f"{bundle.card.name} {bundle.card.version}, {trial.mode}, {trial.share:.0%}")
 
 
