@@ -7,6 +7,7 @@ reader delays nobody but the next reader.
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -69,7 +70,9 @@ class Exporter(HTTPServer):
         self.server_name, self.server_port = "", int(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A reader that hung up is nobody's trouble."""
+        """A reader that hung up is nobody's trouble; all else is a bug, and is shown."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Reader(BaseHTTPRequestHandler):

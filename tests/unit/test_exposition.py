@@ -217,6 +217,19 @@ def test_a_reader_that_says_nothing(
     assert capfd.readouterr().err == ""
 
 
+def test_a_bug_is_not_kept_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    """The reader gets nothing, the log the traceback; the page is served on."""
+    loop = Loop({"latency_s": {"queue": {}}})
+    page = Exporter("127.0.0.1", 0, loop.inbox)
+    page.start()
+    for _ in range(2):
+        with pytest.raises(http.client.RemoteDisconnected):
+            get(page)
+    page.close()
+    loop.end()
+    assert capfd.readouterr().err.count("KeyError: 'counts'") == 2
+
+
 def test_the_agent_does_not_wait_for_a_reader(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends while one is served, and the port is free again."""
     monkeypatch.setattr(exporter, "MAX_ANSWER_WAIT_S", 60.0)
