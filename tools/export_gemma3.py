@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edge_agent.bundle import Bundle, load_bundle
-from edge_agent.manifest import (
-    MANIFEST,
-    NEEDED,
-    TOKENIZER,
-    WEIGHTS,
-    FileEntry,
-    GeneratorShape,
-    Manifest,
-)
 from tools.bases.base import Base, open_base, read_tokenizer
-from tools.bases.digests import sha256_of
 from tools.bases.pieces import SAFETY_PIECES
 from tools.bases.stops import stop_names
 from tools.bases.trim import trim_vocabulary
-from tools.bundling.pack import CARD, plain_tokenizer
+from tools.bundling.generator import Contents, write_manifest, write_model
+from tools.bundling.pack import CARD
 from tools.bundling.place import refuse_foreign_folder
 from tools.errors import ToolError
-from tools.export.generator import build_generator
-from tools.export.weight_file import write_graphs
 from tools.trunks.gemma3_generator import Gemma3Generator, load_generator, refuse_other_families
-from tools.trunks.quantise import BITS, BLOCK, blocks_on_grid
+from tools.trunks.quantise import BLOCK, blocks_on_grid
 
-KIND = "generator"
 TURNS = "<start_of_turn>user\n<end_of_turn>\n<start_of_turn>model\n"
 """What prompts of this family are made of, so that trimming keeps the pieces."""
 
@@ -93,37 +79,17 @@ def _refuse_no_numbers(base: Base, model: Gemma3Generator) -> None:
 def _publish(job: Job, base: Base, model: Gemma3Generator, stops: Sequence[str]) -> Bundle:
     """Writes beside ``out``, and only then takes its place."""
     job.out.parent.mkdir(parents=True, exist_ok=True)
+    contents = Contents(job.name, job.version, base, stops)
+    contents.quantisation["share_on_grid"] = on_grid(model)
     with tempfile.TemporaryDirectory(prefix=f".{job.out.name}-", dir=job.out.parent) as scratch:
         fresh = Path(scratch) / "bundle"
-        fresh.mkdir()
-        facts = _facts(job, base, model, stops)
-        write_graphs(build_generator(model), fresh, WEIGHTS)
-        (fresh / TOKENIZER).write_text(plain_tokenizer(base.tokenizer), encoding="utf-8")
-        (fresh / CARD).write_text(_card(facts), encoding="utf-8")
-        _write_manifest(facts, fresh)
+        write_model(contents, model, fresh)
+        (fresh / CARD).write_text(_card(contents, model), encoding="utf-8")
+        write_manifest(contents, model, fresh)
         load_bundle(fresh)
         shutil.rmtree(job.out, ignore_errors=True)
         fresh.rename(job.out)
     return load_bundle(job.out)
-
-
-def _facts(job: Job, base: Base, model: Gemma3Generator, stops: Sequence[str]) -> dict[str, Any]:
-    """The manifest without its files."""
-    shape, tokenizer = model.shape, read_tokenizer(base.tokenizer)
-    origin = base.provenance()
-    sizes = GeneratorShape(
-        layers=shape.layers, key_heads=shape.key_heads, head_size=shape.head_size,
-        hidden=shape.hidden, vocabulary=shape.vocabulary,
-        stop_tokens=tuple(sorted(tokenizer.token_to_id(name) for name in stops)),
-    )  # fmt: skip
-    quantisation = {
-        "bits": BITS, "block": BLOCK, "symmetric": True, "accuracy_level": 4, "scales": "float16",
-        "of": ["word embedding", "attention projections", "feed-forward", "head"],
-        "share_on_grid": on_grid(model),
-    }  # fmt: skip
-    return {"format": 1, "name": job.name, "version": job.version, "kind": KIND,
-            "max_tokens": job.context, "generator": sizes, "quantisation": quantisation,
-            "licence": origin["licence"], "provenance": {"base": origin}}  # fmt: skip
 
 
 def on_grid(model: Gemma3Generator) -> float:
@@ -133,22 +99,11 @@ def on_grid(model: Gemma3Generator) -> float:
     return kept / sum(module.scales.numel() for module in modules)
 
 
-def _card(facts: dict[str, Any]) -> str:
-    origin = facts["provenance"]["base"]
+def _card(contents: Contents, model: Gemma3Generator) -> str:
+    origin = contents.base.provenance()
     changes = "".join(f" {change.capitalize()}." for change in origin.get("changes", []))
     return CONTENT.format(
-        name=facts["name"], version=facts["version"], base=origin, changes=changes, block=BLOCK,
-        share=facts["quantisation"]["share_on_grid"], context=facts["max_tokens"],
-        vocabulary=facts["generator"].vocabulary,
+        name=contents.name, version=contents.version, base=origin, changes=changes, block=BLOCK,
+        share=contents.quantisation["share_on_grid"], context=model.shape.max_tokens,
+        vocabulary=model.shape.vocabulary,
     )  # fmt: skip
-
-
-def _write_manifest(facts: dict[str, Any], folder: Path) -> None:
-    """``bundle.json`` over every file of the folder."""
-    files = {
-        name: FileEntry(sha256=sha256_of(folder / name), size_bytes=(folder / name).stat().st_size)
-        for name in sorted({*NEEDED[KIND], CARD})
-    }
-    plain = Manifest(**facts, files=files).model_dump(mode="json", exclude_defaults=True)
-    text = json.dumps(plain, indent=1, ensure_ascii=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

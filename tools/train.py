@@ -38,8 +38,9 @@ from tools.learning.checkpoint import Checkpoint
 from tools.learning.crf import FORBIDDEN, forbidden
 from tools.learning.distil import BundleTeacher, Teachers
 from tools.learning.loss import Loss, class_weights
+from tools.learning.marking import MarkingLesson, logits
 from tools.learning.recipe import Recipe
-from tools.learning.training import Trainer, Verdict, logits
+from tools.learning.training import Trainer, Verdict
 from tools.trunks.loading import Encoder, load_encoder
 from tools.trunks.quantise import BITS, BLOCK
 
@@ -118,8 +119,10 @@ def train(base: Base, corpus: Corpus, job: Job, checkpoint: Checkpoint) -> Encod
     )
     teachers = [BundleTeacher(path, vocabulary, batcher.tokenizer) for path in job.teachers]
     loss = Loss(recipe, vocabulary.tags, weights)
-    trainer = Trainer(encoder, batcher, loss, Teachers(teachers) if teachers else None)
-    return trainer.fit(corpus.epochs, lambda model: judged(model, batcher, corpus), checkpoint)
+    lesson = MarkingLesson(batcher, loss, Teachers(teachers) if teachers else None)
+    return Trainer(encoder, lesson).fit(
+        corpus.epochs, lambda model: judged(model, batcher, corpus), checkpoint
+    )
 
 
 def window(base: Base) -> int:

@@ -78,6 +78,19 @@ def test_a_text_in_pieces_of_any_size_has_the_logits_of_transformers(
         assert_close(found, case.expected(ids, at))
 
 
+@pytest.mark.parametrize("int4", [False, True])
+def test_what_training_sees_is_what_the_graphs_and_transformers_compute(
+    make: Callable[[bool], Case], int4: bool
+) -> None:
+    """Also where the window has left the beginning; INT4 as it will be packed."""
+    case = make(int4)
+    at = [0, case.tokens // 3, case.tokens - 1]
+    with torch.no_grad():
+        states = case.model(torch.tensor([case.ids, case.ids[::-1]]))[0, at]
+        found = case.model.words.logits(states)
+    assert_close(found.numpy(), case.expected(case.ids, at))
+
+
 def test_greedy_text_is_that_of_transformers(make: Callable[[bool], Case]) -> None:
     """Of the dequantised weights, over 64 tokens, each fed back."""
     case = make(int4=True)

@@ -13,6 +13,7 @@ from tools.bases.base import open_base
 from tools.data import read_jsonl, vocabulary_of
 from tools.learning.batches import Batcher, load_tokenizer
 from tools.learning.loss import Loss
+from tools.learning.marking import MarkingLesson
 from tools.learning.recipe import Recipe
 from tools.learning.training import HEADS, Trainer, Verdict
 from tools.trunks.loading import load_encoder
@@ -40,7 +41,7 @@ def test_the_trunk_stays_as_it_is_while_only_heads_learn(
     batcher = Batcher(load_tokenizer(base.tokenizer, 32), vocabulary, base.hole)
     before = {name: x.detach().clone() for name, x in encoder.named_parameters()}
     recipe = Recipe(heads_first=share, quantise=False)
-    trainer = Trainer(encoder, batcher, Loss(recipe, vocabulary.tags))
+    trainer = Trainer(encoder, MarkingLesson(batcher, Loss(recipe, vocabulary.tags)))
     trainer.fit([messages] * 2, lambda _: Verdict(0.0, ""), Forgetful())
     moved = {name for name, x in encoder.named_parameters() if not torch.equal(x, before[name])}
     assert {name for name in before if name.startswith(HEADS)} <= moved

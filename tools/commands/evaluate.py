@@ -1,4 +1,6 @@
-"""Scores a packed bundle with the code of the agent, beside simple models of the same data."""
+"""Scores a packed bundle with the code of the agent, beside simple models of the same data.
+
+Of a bundle that writes, the fields of its outputs."""
 
 from __future__ import annotations
 
@@ -6,12 +8,20 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.errors import ToolError
+
+if TYPE_CHECKING:
+    from edge_agent.bundle import Bundle
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of a packed bundle")
-    parser.add_argument("file", type=Path, metavar="FILE", help="JSON Lines: text, route, entities")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="JSON Lines: text, route, entities; or text, output"
+    )
     parser.add_argument("--json", action="store_true", help="for programs, on stdout")
     parser.add_argument("--html", type=Path, metavar="REPORT.html", help="write a page to look at")
     data = parser.add_mutually_exclusive_group()
@@ -30,6 +40,39 @@ def run(options: argparse.Namespace) -> int:
 
     A reader of stdout that leaves early changes nothing: the page is written all the same.
     """
+    from tools.evaluation.running import read_bundle  # noqa: PLC0415
+
+    bundle = read_bundle(options.bundle)
+    if bundle.manifest.kind == "generator":
+        return _run_writing(bundle, options)
+    return _run_marking(options)
+
+
+def _run_writing(bundle: Bundle, options: argparse.Namespace) -> int:
+    from tools.evaluation.output import Screen, unheard  # noqa: PLC0415
+    from tools.evaluation.writing import evaluate_writing, print_writing  # noqa: PLC0415
+
+    for name in ("html", "train"):
+        if getattr(options, name):
+            raise ToolError(
+                f"--{name} is for bundles that sort and mark; this one writes",
+                "leave it out; --json gives every number",
+            )
+    found = evaluate_writing(bundle, options.file, options.threads)
+    with unheard():
+        if options.json:
+            print(found.as_json())
+        else:
+            print_writing(found, Screen())
+        pack = f"python -m tools pack {shlex.quote(str(options.bundle))}"
+        print(
+            f"next: {pack} --out {bundle.card.name}.tar.gz",
+            file=sys.stderr if options.json else sys.stdout,
+        )
+    return 0
+
+
+def _run_marking(options: argparse.Namespace) -> int:
     from tools.evaluation.evaluate import Job, evaluate  # noqa: PLC0415
     from tools.evaluation.output import check_writable, unheard  # noqa: PLC0415
 

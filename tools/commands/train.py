@@ -1,4 +1,4 @@
-"""``train``: labelled messages to a packed bundle."""
+"""``train``: labelled messages, or messages and what to write about them, to a packed bundle."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.bases.pieces import SAFETY_PIECES
+from tools.errors import ToolError
 from tools.learning.recipe import Recipe
 
 if TYPE_CHECKING:
     from tools.train import Job
+    from tools.train_generator import Job as WritingJob
 
 DEFAULT = Path("models/gateway-default")
 OWN: dict[str, object] = {
@@ -25,15 +27,28 @@ OWN: dict[str, object] = {
 """For our own corpus: it is large, and messages of real systems are less familiar than our held-out
 ones, so that a threshold would refuse them."""
 
+WORK_ORDER = Path("models/work-order")
+WRITING: dict[str, object] = {"layer_decay": 1.0, "trunk_rate": 1e-4}
+"""For a Gemma 3 that can write already."""
+FROM_SCRATCH: dict[str, object] = {"layer_decay": 1.0, "trunk_rate": 1.5e-3, "float_share": 0.4}
+OWN_WRITING: dict[str, object] = {"epochs": 11, "judgements": 5}
+ENCODERS_ONLY = ("class_weights", "layers", "trim_vocabulary", "teacher")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
     add("--data", type=Path, metavar="DIR", help="folder with train.jsonl; without it, our corpus")
+    add(
+        "--task", type=Path, metavar="TASK.json",
+        help="train what writes: prompt, schema and limits, as give-task reads them; "
+        "the lines of DIR are then text and output",
+    )  # fmt: skip
     add("--out", type=Path, metavar="BUNDLE", help="bundle (models/ and the name of the folder)")
     add(
         "--base", type=Path, metavar="DIR",
-        help="BERT- or Gemma-3-shaped Hugging Face folder (all-MiniLM-L6-v2)",
+        help="BERT- or Gemma-3-shaped Hugging Face folder (all-MiniLM-L6-v2; with --task a small "
+        "Gemma 3 of random weights)",
     )  # fmt: skip
     add("--version", default="1.0.0", help="of the bundle (%(default)s)")
     add("--seed", type=seed, default=Recipe.seed, metavar="N", help="of everything (%(default)s)")
@@ -89,12 +104,17 @@ def run(options: argparse.Namespace) -> int:
     """Trains, packs, says what to do next."""
     import torch  # noqa: PLC0415
 
-    from tools.train import run as train  # noqa: PLC0415
-
     torch.set_num_threads(options.threads)
+    if options.task:
+        from tools.train_generator import run as train_generator  # noqa: PLC0415
 
-    job = job_of(options)
-    bundle = train(job)
+        job = writing_job_of(options)
+        bundle = train_generator(job)
+    else:
+        from tools.train import run as train  # noqa: PLC0415
+
+        job = job_of(options)
+        bundle = train(job)
     print(f"packed {job.out}: {bundle.card.name} {bundle.card.version}, {bundle.digest[:12]}")
     print(f"next: python -m tools evaluate {shlex.quote(str(job.out))} {_test_file(options)}")
     return 0
@@ -116,6 +136,31 @@ def job_of(options: argparse.Namespace) -> Job:
     return Job(
         out, options.data, name, options.version, options.base, options.layers,
         options.trim_vocabulary, tuple(options.teacher), Recipe(**chosen),
+    )  # fmt: skip
+
+
+def writing_job_of(options: argparse.Namespace) -> WritingJob:
+    """What the options ask for, with --task. Raises ToolError."""
+    from tools.bases.fresh import Sizes  # noqa: PLC0415
+    from tools.train_generator import Job  # noqa: PLC0415
+
+    for name in ENCODERS_ONLY:
+        if getattr(options, name):
+            raise ToolError(
+                f"--{name.replace('_', '-')} is for bundles that sort and mark", "leave it out"
+            )
+    chosen = {**(WRITING if options.base else FROM_SCRATCH)}
+    chosen |= {"seed": options.seed, "quantise": not options.fp32}
+    if options.data is None:
+        chosen |= OWN_WRITING
+    if options.epochs:
+        chosen |= {"epochs": options.epochs, "fewest_steps": 0}
+    out = options.out or (
+        Path("models") / options.data.resolve().name if options.data else WORK_ORDER
+    )
+    return Job(
+        out, options.task, options.data, bundle_name(out), options.version, options.base,
+        Sizes(seed=options.seed), Recipe(**chosen),
     )  # fmt: skip
 
 

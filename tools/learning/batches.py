@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import torch
 from tokenizers import Tokenizer
@@ -16,6 +17,17 @@ from tools.data import Vocabulary, tag_tokens
 
 IGNORED_ROUTE = -100
 POOL_BATCHES = 64
+
+
+class Tokenised(Protocol):
+    """One example as token ids."""
+
+    @property
+    def ids(self) -> list[int]:
+        """All that the model reads of it."""
+
+
+AnyRow = TypeVar("AnyRow", bound=Tokenised)
 
 
 @dataclass(frozen=True)
@@ -105,7 +117,7 @@ class Batcher:
             yield self.batch(rows[start : start + size])
 
 
-def shuffled(rows: Sequence[Row], size: int, seed: int) -> list[list[Row]]:
+def shuffled(rows: Sequence[AnyRow], size: int, seed: int) -> list[list[AnyRow]]:
     """Batches in random order, each of messages of about one length, so little is padding."""
     generator = torch.Generator().manual_seed(seed)
     order = [rows[i] for i in torch.randperm(len(rows), generator=generator)]

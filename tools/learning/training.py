@@ -7,26 +7,31 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from tools.corpus.annotation import Example
-from tools.learning.batches import Batch, Batcher, shuffled
-from tools.learning.loss import Loss, Wisdom, at_kept
+from tools.learning.batches import Tokenised, shuffled
 from tools.learning.recipe import Recipe
-from tools.trunks.loading import Encoder
+from tools.trunks.parts import QuantModel
+
+Model = TypeVar("Model", bound=QuantModel)
 
 
-class Teacher(Protocol):
-    """Tells what it thinks of a batch."""
+class Lesson(Protocol):
+    """What is to be learnt: examples to rows of tokens, rows to a loss."""
 
-    def __call__(self, batch: Batch) -> Wisdom:
-        """Its probabilities."""
+    recipe: Recipe
+
+    def rows(self, examples: Sequence[Any]) -> list[Any]:
+        """The examples, tokenised, in order."""
+
+    def loss(self, model: Any, rows: Sequence[Tokenised]) -> Tensor:
+        """Of one step."""
 
 
 class Keeper(Protocol):
@@ -47,29 +52,26 @@ class Verdict:
     line: str
 
 
-Judge = Callable[[Encoder], Verdict]
+Judge = Callable[[Any], Verdict]
+Epochs = Sequence[Sequence[Any]]
 HEADS = ("route", "tag", "transitions")
 
 
-class Trainer:
+class Trainer(Generic[Model]):
     """Owns the model in training, the average of its weights, and the best average so far."""
 
-    def __init__(
-        self, encoder: Encoder, batcher: Batcher, loss: Loss, teacher: Teacher | None = None
-    ) -> None:
-        self.encoder = encoder
-        self.batcher = batcher
-        self.loss = loss
-        self.recipe: Recipe = loss.recipe
-        self.teacher = teacher
-        self.average = copy.deepcopy(encoder).eval()
-        self.optimiser = torch.optim.AdamW(_groups(encoder, self.recipe), fused=True)
+    def __init__(self, model: Model, lesson: Lesson) -> None:
+        self.model = model
+        self.lesson = lesson
+        self.recipe: Recipe = lesson.recipe
+        self.average = copy.deepcopy(model).eval()
+        self.optimiser = torch.optim.AdamW(_groups(model, self.recipe), fused=True)
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
         self.epoch = self.step = self.worse = 0
         self.best_score = -math.inf
         self.best: dict[str, Tensor] = {}
 
-    def fit(self, epochs: list[list[Example]], judge: Judge, keeper: Keeper) -> Encoder:
+    def fit(self, epochs: Epochs, judge: Judge, keeper: Keeper) -> Model:
         """Trains on one list of messages an epoch; gives the average that was best on dev."""
         size = self.recipe.batch_messages
         total = sum(-(-len(examples) // size) for examples in epochs)
@@ -77,9 +79,9 @@ class Trainer:
         with _progress() as progress:
             task = progress.add_task("training", total=total, completed=self.step, note="")
             while self.epoch < len(epochs) and self.worse < self.recipe.patience:
-                rows = self.batcher.rows(epochs[self.epoch])
+                rows = self.lesson.rows(epochs[self.epoch])
                 for batch in shuffled(rows, size, self.recipe.seed + self.epoch):
-                    loss = self._step(self.batcher.batch(batch), total)
+                    loss = self._step(batch, total)
                     progress.update(task, advance=1, note=f"loss {loss:.2f}")
                 self.epoch += 1
                 if self.recipe.is_judged(self.epoch, len(epochs)):
@@ -88,7 +90,7 @@ class Trainer:
                     keeper.save(self._state())
         return self.finished()
 
-    def finished(self) -> Encoder:
+    def finished(self) -> Model:
         """The averaged model, ready to export."""
         if self.best:
             self.average.load_state_dict(self.best)
@@ -108,26 +110,17 @@ class Trainer:
             self.best = {name: x.clone() for name, x in self.average.state_dict().items()}
         return verdict.line
 
-    def _step(self, batch: Batch, total: int) -> float:
+    def _step(self, rows: Sequence[Tokenised], total: int) -> float:
         self._schedule(total)
-        self.encoder.train()
-        wisdom = self.teacher(batch) if self.teacher else None
-        loss = self.loss(self.encoder, batch, wisdom, self._holed(batch))
+        self.model.train()
+        loss = self.lesson.loss(self.model, rows)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         self._follow()
         self.step += 1
         return loss.item()
-
-    def _holed(self, batch: Batch) -> Tensor:
-        """The ids with some tokens hidden, so that a route does not hang on one word."""
-        hidden = torch.rand(batch.kept.shape) < self.recipe.hole_share
-        rows, columns = (hidden & batch.tagged).nonzero(as_tuple=True)
-        ids = batch.ids.clone()
-        ids[rows, batch.kept[rows, columns]] = self.batcher.hole
-        return ids
 
     def _schedule(self, total: int) -> None:
         """Warm-up, then cosine to a hundredth; quantisation on after its share of steps."""
@@ -139,23 +132,23 @@ class Trainer:
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = 0.0 if heads_only and not group["head"] else rate * factor
         if recipe.quantise and step == round(recipe.float_share * total):
-            self.encoder.set_quantise(True)
+            self.model.set_quantise(True)
         elif recipe.quantise and step % recipe.refresh_steps == 0 and self._quantising():
-            self.encoder.refresh()
+            self.model.refresh()
 
     def _quantising(self) -> bool:
-        return self.encoder.words.quantise
+        return self.model.words.quantise
 
     def _follow(self) -> None:
         """Moves the average towards the weights; quickly at first."""
         share = max(1 - self.recipe.average, 1 / (1 + self.step / 4))
         with torch.no_grad():
-            slow, fast = list(self.average.parameters()), list(self.encoder.parameters())
+            slow, fast = list(self.average.parameters()), list(self.model.parameters())
             torch._foreach_lerp_(slow, fast, share)
 
     def _state(self) -> dict[str, Any]:
         return {
-            "encoder": self.encoder.state_dict(),
+            "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "best": self.best,
@@ -168,8 +161,8 @@ class Trainer:
         if state is None:
             return
         if state["quantising"]:
-            self.encoder.set_quantise(True)
-        self.encoder.load_state_dict(state["encoder"])
+            self.model.set_quantise(True)
+        self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.best = state["best"]
@@ -178,11 +171,11 @@ class Trainer:
         print(f"going on after epoch {self.epoch}", flush=True)
 
 
-def _groups(encoder: Encoder, recipe: Recipe) -> list[dict[str, object]]:
+def _groups(model: QuantModel, recipe: Recipe) -> list[dict[str, object]]:
     """Parameter groups: lower layers move less, vectors are not decayed."""
     groups: dict[tuple[float, float, bool], dict[str, Any]] = {}
-    for name, parameter in encoder.named_parameters():
-        rate, head = _rate(name, recipe, encoder.shape.layers), name.startswith(HEADS)
+    for name, parameter in model.named_parameters():
+        rate, head = _rate(name, recipe, model.shape.layers), name.startswith(HEADS)
         decay = recipe.weight_decay if parameter.ndim > 1 and name != "positions" else 0.0
         fresh = {"params": [], "lr": rate, "weight_decay": decay, "head": head}
         groups.setdefault((rate, decay, head), fresh)["params"].append(parameter)
@@ -194,20 +187,6 @@ def _rate(name: str, recipe: Recipe, layers: int) -> float:
         return recipe.head_rate
     depth = int(name.split(".")[1]) + 1 if name.startswith("layers.") else 0
     return recipe.trunk_rate * recipe.layer_decay ** (layers - depth)
-
-
-def logits(
-    encoder: Encoder, batcher: Batcher, examples: list[Example]
-) -> Iterator[tuple[Tensor | None, Tensor | None]]:
-    """Route logits [R] and tag logits [L, C] of each message, without gradients."""
-    encoder.eval()
-    for batch in batcher.batches(examples, 32):
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            routes, tags = encoder(batch.ids, batch.mask)
-        kept = None if tags is None else at_kept(tags, batch)
-        for row, length in enumerate(batch.tagged.sum(1).tolist()):
-            route = None if routes is None else routes[row]
-            yield route, None if kept is None else kept[row, :length]
 
 
 def _progress() -> Progress:

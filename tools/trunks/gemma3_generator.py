@@ -1,19 +1,17 @@
-"""A Gemma 3 that writes: the same layers, each looking back only, and the word table as its head.
-
-It holds weights for the graphs and is never run itself; transformers computes the reference.
-"""
+"""A Gemma 3 that writes: the same layers, looking back only, and the word table as its head."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from tools.bases.base import Base
 from tools.errors import ToolError
 from tools.trunks.gemma3 import Layer, load
-from tools.trunks.gemma3_shape import Gemma3Shape, shape_of
-from tools.trunks.parts import QuantLinear, RmsNorm, Words
+from tools.trunks.gemma3_shape import KINDS, Gemma3Shape, shape_of
+from tools.trunks.parts import QuantModel, RmsNorm, Words
 from tools.trunks.quantise import half_scales
 from tools.trunks.settings import Heads, Settings
 from tools.trunks.weights import Weights
@@ -22,8 +20,10 @@ HEAD_STEP = 16
 """onnxruntime turns heads of such multiples only."""
 
 
-class Gemma3Generator(nn.Module):
+class Gemma3Generator(QuantModel):
     """``shape.max_tokens`` is the context, ``shape.window`` what sliding layers look back on."""
+
+    shape: Gemma3Shape
 
     def __init__(self, shape: Gemma3Shape) -> None:
         super().__init__()
@@ -32,19 +32,30 @@ class Gemma3Generator(nn.Module):
         self.layers = nn.ModuleList(Layer(shape, kind) for kind in shape.kinds)
         self.norm = RmsNorm(shape.hidden, shape.epsilon)
 
+    def forward(self, ids: Tensor) -> Tensor:
+        """Ids [B, T], padded behind, to the last states [B, T, H]."""
+        t = ids.shape[1]
+        x = self.words(ids) * self.shape.hidden**0.5
+        angles = {kind: self.angles(kind)[:t].to(x.device) for kind in KINDS}
+        keep = {kind: self._visible(kind, t).to(x.device) for kind in KINDS}
+        for layer in self.layers:
+            x = layer(x, keep[layer.kind], angles[layer.kind])
+        return self.norm(x)
+
     def angles(self, kind: str) -> Tensor:
         """[max_tokens, D / 2] of layers of a kind."""
         return self.shape.ropes[kind].angles(self.shape.max_tokens, self.shape.head_size)
 
-    def set_quantise(self) -> None:
-        """Shows INT4 weights from now on, under scales that float16 holds exactly."""
-        for module in self.quantised():
-            module.quantise = True
-            module.scales.copy_(half_scales(module.weight))
+    def scales_for(self, weight: Tensor) -> Tensor:
+        """Such as float16 holds exactly: [N, K] -> [N, K / 32]."""
+        return half_scales(weight)
 
-    def quantised(self) -> list[QuantLinear | Words]:
-        """Every product of the trunk, and the word table."""
-        return [m for m in self.modules() if isinstance(m, (QuantLinear, Words))]
+    def _visible(self, kind: str, tokens: int) -> Tensor:
+        """[T, T], True where a token sees another."""
+        positions = torch.arange(tokens)
+        back = positions[:, None] - positions
+        seen = back >= 0
+        return seen & (back < self.shape.window) if self.shape.has_band(kind) else seen
 
 
 def refuse_other_families(base: Base) -> None:

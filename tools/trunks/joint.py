@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tools.trunks.parts import QuantLinear, Words
+from tools.trunks.parts import QuantModel, Words
 
 DROPOUT = 0.1
 
@@ -40,7 +40,7 @@ class Shape:
         return max(1, self.layers // 2)
 
 
-class Encoder(nn.Module):
+class Encoder(QuantModel):
     """Heads over a trunk. A head that has nothing to say (no routes, no labels) is absent.
 
     A subclass fills ``layers`` and gives ``states``.
@@ -75,22 +75,6 @@ class Encoder(nn.Module):
         if self.tag is None:
             return None
         return _in_float(self.tag, self.dropout(torch.cat([x, tapped], -1).float()))
-
-    def set_quantise(self, on: bool) -> None:
-        """Shows INT4 weights from now on (scales chosen anew), or the float ones."""
-        for module in self.quantised_modules():
-            module.quantise = on
-        if on:
-            self.refresh()
-
-    def refresh(self) -> None:
-        """Chooses all scales anew for the weights as they are now."""
-        with torch.no_grad():
-            for module in self.quantised_modules():
-                module.refresh()
-
-    def quantised_modules(self) -> list[QuantLinear | Words]:
-        return [m for m in self.modules() if isinstance(m, (QuantLinear, Words))]
 
 
 def pool(x: Tensor, mask: Tensor) -> Tensor:

@@ -23,10 +23,6 @@ class QuantLinear(nn.Linear):
         self.quantise = False
         self.register_buffer("scales", torch.ones(outputs, inputs // BLOCK))
 
-    def refresh(self) -> None:
-        """Chooses the scales anew for the weight as it is now."""
-        self.scales.copy_(choose_scales(self.weight))
-
     def forward(self, x: Tensor) -> Tensor:
         shown = StraightThrough.apply(self.weight, self.scales) if self.quantise else self.weight
         return F.linear(x, shown, self.bias)
@@ -92,16 +88,48 @@ class Words(nn.Module):
         self.weight = nn.Parameter(weight, requires_grad=self.weight.requires_grad)
         self.scales = torch.ones(weight.shape[0], weight.shape[1] // BLOCK)
         if self.quantise:
-            self.refresh()
-
-    def refresh(self) -> None:
-        """Chooses the scales anew for the rows as they are now."""
-        self.scales.copy_(choose_scales(self.weight))
+            self.scales.copy_(choose_scales(self.weight))
 
     def forward(self, ids: Tensor) -> Tensor:
         rows = ids if self.whole is None else self.whole.place[ids]
         shown = F.embedding(rows, self.weight)
         return StraightThrough.apply(shown, self.scales[rows]) if self.quantise else shown
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The table as a head: [..., H] -> [..., V]."""
+        shown = StraightThrough.apply(self.weight, self.scales) if self.quantise else self.weight
+        return F.linear(x, shown)
+
+
+class QuantModel(nn.Module):
+    """A model whose products and word table show INT4 weights while asked to.
+
+    ``shape`` has the sizes, its ``layers`` among them.
+    """
+
+    shape: Any
+    words: Words
+
+    def set_quantise(self, on: bool = True) -> None:
+        """Shows INT4 weights from now on (scales chosen anew), or the float ones."""
+        for module in self.quantised():
+            module.quantise = on
+        if on:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Chooses all scales anew for the weights as they are now."""
+        with torch.no_grad():
+            for module in self.quantised():
+                module.scales.copy_(self.scales_for(module.weight))
+
+    def scales_for(self, weight: Tensor) -> Tensor:
+        """[N, K] -> [N, K / 32]."""
+        return choose_scales(weight)
+
+    def quantised(self) -> list[QuantLinear | Words]:
+        """Every product of the trunk, and the word table."""
+        return [m for m in self.modules() if isinstance(m, (QuantLinear, Words))]
 
 
 class RmsNorm(nn.Module):

@@ -1,0 +1,1 @@
+"""Messages and what is to be written about them. Knows nothing of models."""

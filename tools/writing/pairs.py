@@ -1,0 +1,86 @@
+"""A message and its answer: read from JSON Lines, spelled as the runtime spells it. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edge_agent.types import JsonObject
+from tools.errors import ToolError
+
+SHAPE = '{"text": "…", "output": {…}}'
+
+
+@dataclass(frozen=True)
+class Pair:
+    """``answer`` is what is to be written about ``text``, character by character."""
+
+    text: str
+    answer: str
+
+    @property
+    def output(self) -> Any:
+        """The answer as a JSON value."""
+        return json.loads(self.answer)
+
+
+class Line(BaseModel):
+    """One line of a file; other keys mean nothing here."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    text: str
+    output: Any
+
+
+def spelled(schema: JsonObject | None, output: Any) -> str:
+    """The output as the grammar writes it: no white space, properties in the schema's order.
+
+    ``schema`` is a narrowed one; without one the output is a text.
+    """
+    if schema is None:
+        return str(output)
+    return json.dumps(_ordered(schema, output), ensure_ascii=False, separators=(",", ":"))
+
+
+def _ordered(schema: JsonObject, value: Any) -> Any:
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        names = [*(n for n in known if n in value), *(n for n in value if n not in known)]
+        return {name: _ordered(known.get(name, {}), value[name]) for name in names}
+    if isinstance(value, list):
+        return [_ordered(schema.get("items", {}), item) for item in value]
+    return value
+
+
+def read_pairs(path: Path, schema: JsonObject | None) -> list[Pair]:
+    """The pairs of a JSON Lines file. ToolError names a line that is none."""
+    return [pair for _, pair in numbered_pairs(path, schema)]
+
+
+def numbered_pairs(path: Path, schema: JsonObject | None) -> Iterator[tuple[int, Pair]]:
+    """The pairs of a file with the numbers of their lines."""
+    if not path.is_file():
+        raise ToolError(f"{path}: no such file", "a data folder holds train.jsonl")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ToolError(f"{path}: not UTF-8 ({error})", f"iconv -t UTF-8 {path}") from error
+    for number, raw in enumerate(lines, 1):
+        if raw.strip():
+            line = _read_line(raw, f"{path}:{number}")
+            yield number, Pair(line.text, spelled(schema, line.output))
+
+
+def _read_line(raw: str, where: str) -> Line:
+    try:
+        return Line.model_validate_json(raw)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where_in = ".".join(str(part) for part in fault["loc"])
+        problem = f"{where_in}: {fault['msg']}" if where_in else fault["msg"]
+        raise ToolError(f"{where}: no text and output ({problem})", f"write {SHAPE}") from error
