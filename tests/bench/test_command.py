@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 import pytest
 
 from edge_agent.cli import main
+from edge_agent.commands import bench as command
 from tests.support.agent_process import write_config
 from tests.support.tiny_bundle import break_bundle
 from tests.support.tiny_generator import tiny_generator
+from tests.support.versions import make_version
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,6 +79,42 @@ def test_json(tiny: Path, tmp_path: Path, capsys: Any) -> None:
         assert figure["written_tokens_per_s"] > 0
     assert data["suggestion"]["model.threads"] == 1
     assert data["suggestion"]["batch.max_messages"] in {1, 4, 16}
+
+
+def test_ctrl_c(tiny: Path) -> None:
+    """It ends at once, without figures and without a traceback."""
+    words = [sys.executable, "-m", "edge_agent", "bench", "--bundle", str(tiny)]
+    with subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "measuring for 45 s\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert err == "edge-agent: stopped, nothing is said\n"
+
+
+def test_the_settings_in_force_are_tried(tiny: Path, tmp_path: Path, capsys: Any) -> None:
+    """Whatever the machine's cores are, so that the suggestion can be compared with them."""
+    config = write_config(tmp_path / "c.toml", 1, tiny, model={"threads": 3, "bundle": str(tiny)})
+    data = json.loads(bench(capsys, "--config", str(config), "--seconds", "1", "--json"))
+    assert 3 in {figure["threads"] for figure in data["bundles"][0]["figures"]}
+
+
+def test_the_challenger_is_measured_too(tiny: Path, tmp_path: Path, capsys: Any) -> None:
+    """After the champion, under its own version."""
+    other = make_version(tiny, tmp_path / "next", "2.0.0")
+    config = write_config(tmp_path / "c.toml", 1, tiny, challenger={"bundle": str(other)})
+    data = json.loads(bench(capsys, "--config", str(config), "--seconds", "1", "--json"))
+    assert [bundle["version"] for bundle in data["bundles"]] == ["1.0.0", "2.0.0"]
+
+
+def test_without_a_configuration(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundle of the installation, as `infer` does."""
+    monkeypatch.setattr(command, "DEFAULT_CONFIG", Path("/absent/edge-agent.toml"))
+    data = json.loads(bench(capsys, "--seconds", "1", "--threads", "1", "--json"))
+    assert [bundle["name"] for bundle in data["bundles"]] == ["gateway-default"]
 
 
 @pytest.mark.parametrize(
