@@ -32,7 +32,7 @@ def draw(outcome: Outcome, in_force: InForce, style: Style) -> str:
         lines += [*_bundle(timed, style), ""]
     lines += [style.paint("energy", "1"), *_energy(outcome), ""]
     if outcome.notes:
-        lines.append(style.paint("these figures are not the best of this machine", "1"))
+        lines.append(style.paint("what stands in the way of better figures", "1"))
         for name, finding in outcome.notes:
             lines += finding_lines(name, finding, style)
         lines.append("")

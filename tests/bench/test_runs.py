@@ -69,7 +69,7 @@ def test_a_round_that_was_disturbed_moves_nothing() -> None:
 
 def test_tokens_a_second() -> None:
     """Of outputs that wrote something; nothing is made of the others."""
-    found = figures(1, [[Run(3.0, 50, 0.5, 20, 2.0), Run(0.6, 60, 0.5, 0, 0.0)]])
+    found = figures(1, [[Run(3.0, 50, 0.5, 20, 2.0), Run(0.6, 60, 0.5, 0, 0.1)]])
     assert found is not None
     assert (found.read_per_s, found.written_per_s) == (110, 10)
     plain = figures(1, [[Run(1.0)]])

@@ -76,7 +76,17 @@ def test_batches_are_chosen_for_the_threads_chosen() -> None:
         **of_batches("short", 100, 101, 102),
         **of_threads(100, 101),
         ("short", 1, 2): 50,
-        ("short", 16, 2): 103,
+        ("short", 16, 2): 113,
+    }
+    assert (found(rates).threads, found(rates).batch) == (1, 1)
+
+
+def test_threads_are_judged_by_their_best_batch() -> None:
+    """Where the caches are small, the largest batch is the slowest."""
+    rates: dict[tuple[Length, int, int], float] = {
+        **of_threads(100, 105),
+        ("medium", 16, 1): 40,
+        ("medium", 16, 2): 60,
     }
     assert (found(rates).threads, found(rates).batch) == (1, 1)
 
