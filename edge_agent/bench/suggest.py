@@ -48,11 +48,11 @@ def suggest(results: Mapping[Setting, Figures | None], cores: int) -> Suggestion
     sparing = {n: rates for n, rates in by_threads.items() if n < cores or n == min(by_threads)}
     threads = _smallest(sparing)
     greedy = [n for n in by_threads if n not in sparing]
-    why = _said("medium", by_threads, "with 1 thread", "with {}") + _left_none(greedy)
+    why = _said(by_threads, "with 1 thread", "with {}") + _left_none(greedy)
     by_batch = _batched({s: f for s, f in found.items() if s.threads == threads})
     if not by_batch:
         return Suggestion(threads, why)
-    batch_why = _said("short", by_batch, "one by one", "by {}")
+    batch_why = _said(by_batch, "one by one", "by {}")
     return Suggestion(threads, why, _smallest(by_batch), batch_why)
 
 
@@ -82,7 +82,9 @@ def _smallest(rates: Mapping[int, Rates]) -> int:
     return next(good, max(rates))
 
 
-def _said(length: Length, rates: Mapping[int, Rates], alone: str, several: str) -> str:
+def _said(rates: Mapping[int, Rates], alone: str, several: str) -> str:
+    """The rates of the first length, which are easy to compare."""
+    length = next(iter(next(iter(rates.values()))))
     parts = [
         f"{_number(one[length])} {alone if number == 1 else several.format(number)}"
         for number, one in rates.items()
