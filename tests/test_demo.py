@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tiny_generator import tiny_generator
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +90,25 @@ def test_json_prints_events_and_nothing_else(start: Start, tmp_path: Path) -> No
     assert "Mosquitto" in errors
     assert "unanswered" not in errors
     assert nothing_left(tmp_path)
+
+
+def test_a_bundle_that_writes_adds_its_output_to_faults_and_maintenance(
+    start: Start, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """And to no other route; its name stands in the introduction."""
+    writer = tiny_generator(tmp_path_factory.mktemp("writer") / "tiny")
+    demo = start([*DEMO, "--seconds", "8", "--json", "--writer", str(writer)])
+    output, errors = demo.communicate(timeout=END_TIMEOUT_S)
+    assert demo.returncode == 0, errors
+    assert "tiny-generator 1.0.0" in errors
+    assert "unanswered" not in errors
+    data = [json.loads(line)["data"] for line in output.splitlines()]
+    written = [one for one in data if "output" in one]
+    assert {one["route"]["label"] for one in written} <= {"fault", "maintenance"}
+    assert written
+    assert all(one["output"]["model"]["name"] == "tiny-generator" for one in written)
+    about = [one for one in data if one["route"]["label"] in ("fault", "maintenance")]
+    assert about == written
 
 
 def test_without_mosquitto_amqtt_serves(start: Start, tmp_path: Path) -> None:

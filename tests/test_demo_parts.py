@@ -16,7 +16,7 @@ from edge_agent.demo import broker
 from edge_agent.demo.children import Children, DemoError
 from edge_agent.demo.site import HAND, LINES, Site, SiteMessage
 from edge_agent.demo.tally import Tally
-from edge_agent.demo.views import choose_view, marked, one_line
+from edge_agent.demo.views import PlainLines, choose_view, marked, one_line, written
 from edge_agent.topics import is_topic, matches
 
 CORPUS = Path(__file__).parents[1] / "tools/corpus/messages"
@@ -198,3 +198,45 @@ def test_the_screen_shows_the_latest_events_within_its_height() -> None:
     assert "fault" in shown
     assert "90%" in shown
     assert "\x1b" not in shown
+
+
+def with_output(**output: Any) -> dict[str, Any]:
+    """An event with what a second stage wrote."""
+    return event(output={"complete": True, "model": {"name": "work-order"}, **output})
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        (
+            {"value": {"asset": "fan\u001b 3", "due": None, "level": 2}},
+            "work-order: asset fan· 3, level 2",
+        ),
+        ({"text": "The fan\nis loud."}, "work-order: The fan·is loud."),
+        ({"complete": False, "reason": "time-limit"}, "work-order: nothing (time-limit)"),
+    ],
+)
+def test_what_was_written_is_one_line_of_the_fields_that_say_something(
+    output: dict[str, Any], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Below the message, without control characters."""
+    said = with_output(**output)
+    assert written(said["data"]) == [line]
+    PlainLines().event(said, 1.0)
+    _, below = capsys.readouterr().out.splitlines()
+    assert below.strip() == line
+
+
+def test_a_message_without_a_second_stage_has_one_line() -> None:
+    assert written(event()["data"]) == []
+
+
+@pytest.mark.skipif(importlib.util.find_spec("rich") is None, reason="needs the extra demo")
+def test_the_screen_shows_what_was_written_in_place_of_the_entities() -> None:
+    from edge_agent.demo.screen import details_line  # noqa: PLC0415 - needs rich
+
+    said = with_output(value={"asset": "fan 3"})
+    said["data"]["entities"] = [{"label": "asset", "text": "fan 3", "start": 0, "end": 5}]
+    line = details_line(said["data"]).plain
+    assert "site/a  work-order: asset fan 3" in line
+    assert line.count("fan 3") == 1

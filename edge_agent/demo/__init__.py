@@ -8,11 +8,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """``seconds`` None runs until Ctrl-C; ``json`` prints events instead of the screen."""
+    """``seconds`` None runs until Ctrl-C; ``json`` prints events instead of the screen.
+
+    ``writer`` is the bundle that writes work orders about faults and maintenance, if any does.
+    """
 
     bundle: Path
     seconds: float | None = None
     json: bool = False
+    writer: Path | None = None
 
 
 def run_demo(options: DemoOptions) -> int:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_agent.demo.tally import Tally, route_of
-from edge_agent.demo.views import Setting, one_line
+from edge_agent.demo.views import Setting, one_line, written
 from edge_agent.types import JsonObject
 
 ROUTE_COLOURS = {
@@ -133,9 +133,12 @@ def coloured(data: JsonObject) -> Text:
 
 
 def details_line(data: JsonObject) -> Text:
-    """Where the message came from, and what its entities are worth."""
+    """Where the message came from, and what was written about it, or its entities are worth."""
     line = Text(f"{'':9}{one_line(data['input']['topic'])}", "grey58", no_wrap=True)
     line.overflow = "ellipsis"
+    for fields in written(data):
+        line.append(f"  {fields}", "not dim bright_white")
+        return line
     for entity in data["entities"]:
         style = LABEL_COLOURS.get(entity["label"], OTHER_LABEL)
         line.append(f"  {entity['label']} ", f"not dim {style}")

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
-from edge_agent.bundle import load_bundle
+from edge_agent.bundle import Bundle, load_bundle
 from edge_agent.demo import DemoOptions
 from edge_agent.demo.broker import HOST, DemoBroker, start_broker
 from edge_agent.demo.children import Children, DemoError, vanishing_folder
@@ -37,6 +37,9 @@ from edge_agent.types import Delivery, JsonObject, Publication
 PREFIX = "edge/demo"
 FILTERS = (f"{PREFIX}/event/#", f"{PREFIX}/error", f"{PREFIX}/state")
 CLIENT_ID = "demo-view"
+WRITER = "writer"
+WRITTEN_ABOUT = ("fault", "maintenance")
+"""Routes with a second stage, where there is a bundle that writes."""
 AGENT_TIMEOUT_S = 60.0
 DRAIN_S = 5.0
 TICK_S = 0.1
@@ -57,31 +60,41 @@ def show(options: DemoOptions) -> int:
     """Runs until its time is over, or a signal comes. DemoError when a part is missing."""
     demo = Demo(choose_view(as_json=options.json))
     bundle = options.bundle.absolute()
-    card = load_bundle(bundle).card
+    loaded = load_bundle(bundle)
+    writer = load_bundle(options.writer.absolute()) if options.writer else None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, demo.stop)
     with vanishing_folder() as folder, Children() as children:
         broker = start_broker(children, folder)
-        config = write_config(folder, broker, bundle)
+        config = write_config(folder, broker, loaded, writer)
         command = [sys.executable, "-m", "edge_agent", "run", "--config", str(config)]
         children.start("agent", command, folder / "agent.log")
         demo.run(
-            Parts(children, broker, Setting(broker.name, f"{card.name} {card.version}")),
+            Parts(children, broker, Setting(broker.name, named(loaded, writer))),
             options.seconds,
         )
     return 0
 
 
-def write_config(folder: Path, broker: DemoBroker, bundle: Path) -> Path:
+def named(*bundles: Bundle | None) -> str:
+    """Names and versions."""
+    return ", ".join(f"{one.card.name} {one.card.version}" for one in bundles if one)
+
+
+def write_config(folder: Path, broker: DemoBroker, bundle: Bundle, writer: Bundle | None) -> Path:
     """The agent's configuration: only what differs from the defaults."""
     sections: dict[str, JsonObject] = {
         "[gateway]": {"id": "demo"},
         "[mqtt]": {"host": HOST, "port": broker.port, "protocol": broker.protocol},
         "[[source]]": {"filter": "site/#"},
-        "[model]": {"bundle": str(bundle)},
+        "[model]": {"bundle": str(bundle.path)},
         "[paths]": {"state_dir": str(folder / "state"), "runtime_dir": str(folder / "run")},
     }
+    if writer:
+        sections[f"[specialists.{WRITER}]"] = {"bundle": str(writer.path)}
+        known = [route for route in WRITTEN_ABOUT if route in bundle.manifest.routes]
+        sections |= {f"[routes.{route}]": {"specialist": WRITER} for route in known}
     lines = []
     for header, keys in sections.items():
         # JSON's strings and numbers are TOML's too.

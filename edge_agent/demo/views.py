@@ -81,10 +81,12 @@ class PlainLines(JsonLines):
     """Each event as a line that people read."""
 
     def event(self, event: JsonObject, latency_ms: float) -> None:
-        """Route, confidence, latency, and the text with its entities in brackets."""
+        """Route, confidence, latency, the text with its entities in brackets; what was written."""
         route = event["data"]["route"] or {"confidence": 0.0}
         head = f"{route_of(event):<12} {route['confidence']:>4.0%} {latency_ms:>6.1f} ms"
         _write(f"{head}  {marked(event['data'])}")
+        for fields in written(event["data"]):
+            _write(f"{'':14}{fields}")
 
 
 def introduction(setting: Setting) -> str:
@@ -100,6 +102,27 @@ def marked(data: JsonObject) -> str:
         parts += [text[at:start], f"[{text[start:end]}|{entity['label']}]"]
         at = end
     return "".join([*parts, text[at:]])
+
+
+def written(data: JsonObject) -> list[str]:
+    """What a second stage wrote about the message, on one line; none where it did not."""
+    output = data.get("output")
+    if output is None:
+        return []
+    if not output["complete"]:
+        return [f"{output['model']['name']}: nothing ({output['reason']})"]
+    value = output.get("value", output.get("text"))
+    said = fields_line(value) if isinstance(value, dict) else one_line(str(value))
+    return [f"{output['model']['name']}: {said}"]
+
+
+def fields_line(value: JsonObject) -> str:
+    """The fields that say something."""
+    said = [(name, part) for name, part in value.items() if part is not None]
+    return ", ".join(
+        f"{name} {one_line(part if isinstance(part, str) else json.dumps(part))}"
+        for name, part in said
+    )
 
 
 def one_line(text: str) -> str:

@@ -17,6 +17,7 @@ from edge_agent.bundle import Bundle, load_bundle
 from edge_agent.generator import GeneratorSpecialist
 from edge_agent.golden import check_written
 from edge_agent.inference.grammar import Grammar
+from tests.factory.test_documented import commands
 from tests.factory.test_train import ROOT, kill_at_first_checkpoint
 from tests.support.tiny_bases import tiny_gemma3
 from tests.support.writing_site import PAIRS, writing_site
@@ -121,6 +122,21 @@ def test_a_training_killed_in_the_middle_goes_on_to_the_same_bundle(
     assert main(arguments(base, site, whole)) == 0
     assert digests(killed) == digests(whole)
     assert load_bundle(killed).manifest.provenance["base"]["name"] == "gemma"
+
+
+def test_the_commands_shown_work_in_the_order_shown(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/generate.md has them, with fewer passes; our own pairs take most of an hour."""
+    writing_site(tmp_path / "my-orders")
+    (tmp_path / "gemma-3-270m-it").symlink_to(base)
+    monkeypatch.chdir(tmp_path)
+    shown = [one for one in commands("docs/generate.md") if any("my-orders" in a for a in one)]
+    assert [one[0] for one in shown] == ["train", "evaluate"]
+    for one in shown:
+        fewer = ["--epochs", "2", "--threads", "1"]
+        assert main([*one, *(fewer if one[0] == "train" else [])]) == 0, one
+    assert load_bundle(Path("models/my-orders")).manifest.task is not None
 
 
 def test_what_is_learnt_is_what_the_runtime_forces(tmp_path: Path) -> None:

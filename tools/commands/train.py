@@ -31,7 +31,7 @@ WORK_ORDER = Path("models/work-order")
 WRITING: dict[str, object] = {"layer_decay": 1.0, "trunk_rate": 1e-4}
 """For a Gemma 3 that can write already."""
 FROM_SCRATCH: dict[str, object] = {"layer_decay": 1.0, "trunk_rate": 1.5e-3, "float_share": 0.4}
-OWN_WRITING: dict[str, object] = {"epochs": 11, "judgements": 5}
+OWN_WRITING: dict[str, object] = {"epochs": 24, "judgements": 8}
 ENCODERS_ONLY = ("class_weights", "layers", "trim_vocabulary", "teacher")
 
 
