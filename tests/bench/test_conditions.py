@@ -37,13 +37,20 @@ def test_a_hot_and_badly_powered_one(tmp_path: Path) -> None:
     assert {finding.status for _, finding in found} <= {Status.WARNING, Status.ERROR}
 
 
-def test_held_back_by_the_kernel(pi5: Patient) -> None:
-    """Where only a cooling device says so."""
-    device = pi5.root / "sys/class/thermal/cooling_device0"
+def hold_back(patient: Patient) -> None:
+    device = patient.root / "sys/class/thermal/cooling_device0"
     device.mkdir(parents=True)
     (device / "type").write_text("cpufreq-cpu0")
     (device / "cur_state").write_text("2")
+
+
+def test_held_back_by_the_kernel(pi5: Patient, tmp_path: Path) -> None:
+    """Said where only a cooling device says so; the doctor says it better."""
+    hold_back(pi5)
     assert names(pi5) == ["throttled"]
+    hot = machine("pi4", tmp_path)
+    hold_back(hot)
+    assert names(hot).count("throttled") == 1
 
 
 def test_the_agent_runs(pi5: Patient) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,18 @@ from tests.support.tiny_bundle import tiny_bundle
 from tests.support.tiny_generator import tiny_generator
 
 TICK_S = 0.005
+READINGS = 5
 IDLE_W, WORK_W = 3.0, 5.5
 
 
 class Board:
-    """A Raspberry Pi 5 whose power chip says what it takes: less to whom reads it at rest."""
+    """A Raspberry Pi 5 whose power chip says what it takes: less to whom reads it at rest.
+
+    Its clock goes on with what the main thread does, not with what it is read for.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.now_s = 0.0
         self._rester: threading.Thread | None = None
         self._read = threading.Semaphore(0)
         self.patient = machine("pi5", folder)
@@ -42,10 +46,16 @@ class Board:
         power_w = IDLE_W if reader is self._rester else WORK_W
         return Output(0, f"VDD_CORE_A current(7)={power_w}A\nVDD_CORE_V volt(15)=1.0V\n")
 
-    def rest(self, _seconds: float) -> None:
-        """Until the sensor has been read some times."""
-        for _ in range(5):
+    def clock(self) -> float:
+        if threading.current_thread() is threading.main_thread():
+            self.now_s += TICK_S
+        return self.now_s
+
+    def rest(self, seconds: float) -> None:
+        """While the sensor is read some times."""
+        for _ in range(READINGS):
             assert self._read.acquire(timeout=30)
+            self.now_s += seconds / READINGS
 
 
 def measure(folder: Path, *bundles: Path, board: Board | None = None, **changes: Any) -> Outcome:
@@ -56,7 +66,7 @@ def measure(folder: Path, *bundles: Path, board: Board | None = None, **changes:
         "batches": (1, 4),
         "seconds": 45.0,
         "cores": 4,
-        "clock": count(0.0, TICK_S).__next__,
+        "clock": board.clock,
         "rest": board.rest,
         "read_every_s": 0.0,
     }
@@ -84,9 +94,11 @@ def test_all_settings_of_all_bundles(tmp_path: Path) -> None:
 
 
 def test_what_a_message_costs(tmp_path: Path) -> None:
-    """Work less rest, by the messages that were worked on; of what there was time for."""
+    """Work less rest, by the messages that were worked on; within the time that was given."""
     bundles = [tiny_bundle(tmp_path / "t"), tiny_generator(tmp_path / "g", max_output_tokens=12)]
-    outcome = measure(tmp_path, *bundles, seconds=45.0)
+    board = Board(tmp_path)
+    outcome = measure(tmp_path, *bundles, seconds=45.0, board=board)
+    assert board.now_s == pytest.approx(45.0, abs=1.0)
     (cost,) = outcome.costs
     assert cost.entrant.card.name == "tiny"
     assert (cost.energy.idle_w, cost.energy.work_w) == pytest.approx((IDLE_W, WORK_W), rel=0.01)
