@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from itertools import islice
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from edge_agent.inference.output_schema import narrow
 from edge_agent.inference.spans import find_span
 from tools.corpora import own_messages
 from tools.corpus.annotation import parse_line, read_messages
+from tools.orders.__main__ import main
 from tools.orders.corpus import HERE, ROUTES, held_out, pair_of, passes
 from tools.orders.phrases import furnished
 from tools.orders.rules import FIELDS, priority, work_order
+from tools.writing.pairs import read_pairs
+from tools.writing.task import read_task
 
 
 def order(line: str) -> dict[str, str | None]:
@@ -110,3 +115,12 @@ def test_a_furnished_message_has_a_deadline_or_an_urgency_of_its_own() -> None:
     assert all(one["asset"] == "fan 3" for one in found)
     assert all(one["due"] or one["priority"] != "normal" for one in found)
     assert {one["priority"] for one in found} == {"low", "normal", "high", "urgent"}
+
+
+def test_the_orders_can_be_had_as_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To evaluate with, or to add lines to."""
+    assert main([str(tmp_path / "orders")]) == 0
+    assert "pairs into" in capsys.readouterr().out
+    schema = narrow(read_task(tmp_path / "orders" / "task.json").output_schema)
+    found = read_pairs(tmp_path / "orders" / "dev.jsonl", schema)
+    assert found == [pair_of(example) for example in held_out()[2]]

@@ -22,10 +22,13 @@ from tests.factory.test_train import ROOT, kill_at_first_checkpoint
 from tests.support.tiny_bases import tiny_gemma3
 from tests.support.writing_site import PAIRS, writing_site
 from tools.__main__ import main
+from tools.bases.base import open_base, read_tokenizer
 from tools.bases.fresh import SHAPE, Sizes, fresh_base
 from tools.bundling.generator import Contents
+from tools.learning.answering import AnsweringLesson
 from tools.learning.recipe import Recipe
 from tools.train_generator import Job, run, tokens_of
+from tools.trunks.gemma3_generator import load_generator
 from tools.writing.corpus import read_writing
 
 TINY = {"hidden_size": 96, "num_hidden_layers": 2, "intermediate_size": 128, "head_dim": 32,
@@ -161,6 +164,23 @@ def test_what_is_learnt_is_what_the_runtime_forces(tmp_path: Path) -> None:
                 chosen += 1
         assert constraint.finished
         assert chosen < 12
+
+
+def test_the_loss_is_that_of_the_answers_alone(base: Path, site: Path) -> None:
+    """Of rows side by side what each gives alone: its tokens, and the one that ends it."""
+    corpus = read_writing(site, site / "task.json", LEARN)
+    opened = open_base(base)
+    tokens = tokens_of(Contents("a", "1", opened, ("<eos>",), corpus.task), corpus, 256)
+    lesson = AnsweringLesson(LEARN, tokens, torch.device("cpu"))
+    model, rows = load_generator(opened, 256), lesson.rows(corpus.dev)
+    expected = []
+    for row in rows:
+        logits = model.words.logits(model(torch.tensor([row.ids])))[0].log_softmax(-1)
+        expected += [-logits[i - 1, row.ids[i]] for i in range(row.answer, len(row.ids))]
+    assert rows[0].ids[-1] == read_tokenizer(opened.tokenizer).token_to_id("<eos>")
+    assert len(expected) == sum(len(tokens.answer(pair.answer)) + 1 for pair in corpus.dev)
+    found = lesson.loss(model, rows)
+    torch.testing.assert_close(found, torch.stack(expected).mean(), rtol=0.02, atol=0)
 
 
 def test_a_word_is_the_same_tokens_wherever_it_stands(tmp_path: Path) -> None:

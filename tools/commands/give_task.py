@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools.errors import ToolError
+from tools.writing.task import EXAMPLE, read_task
 
 if TYPE_CHECKING:
     from edge_agent.bundle import Bundle
-
-EXAMPLE = '{"prompt": "…{text}…", "output_schema": {…}, "max_output_tokens": 96}'
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +44,10 @@ def run(options: argparse.Namespace) -> int:
             f"{options.bundle} routes messages, it writes nothing",
             "make one that writes: python -m tools export-gemma3 FOLDER --out BUNDLE",
         )
-    changes = {"name": options.name or bundle_name(options.out), "task": read_task(options.task)}
+    changes = {
+        "name": options.name or bundle_name(options.out),
+        "task": read_task(options.task).model_dump(mode="json"),
+    }
     changes["version"] = options.version or bundle.manifest.version
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.out.parent) as scratch:
@@ -56,22 +58,6 @@ def run(options: argparse.Namespace) -> int:
     print(f"wrote {options.out}: {changes['name']} {changes['version']}")
     print(f"try it: edge-agent infer --bundle {shlex.quote(str(options.out))} 'a text'")
     return 0
-
-
-def read_task(path: Path) -> dict[str, Any]:
-    """The file's task, checked. ToolError names what is wrong with it."""
-    from pydantic import ValidationError  # noqa: PLC0415
-
-    from edge_agent.manifest import GenerationTask  # noqa: PLC0415
-
-    try:
-        return GenerationTask.model_validate_json(path.read_bytes()).model_dump(mode="json")
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise ToolError(f"{path}: {problems}", f"write it as in {EXAMPLE}") from error
 
 
 def with_changes(bundle: Bundle, changes: dict[str, Any], out: Path) -> Path:

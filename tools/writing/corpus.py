@@ -12,11 +12,11 @@ from typing import Any
 from edge_agent.inference.output_schema import narrow
 from edge_agent.manifest import GenerationTask
 from edge_agent.types import JsonObject
-from tools.commands.give_task import read_task
 from tools.errors import ToolError
 from tools.learning.recipe import Recipe
 from tools.orders import corpus as orders
-from tools.writing.pairs import Pair, numbered_pairs
+from tools.writing.pairs import Pair, read_pairs
+from tools.writing.task import read_task
 
 DEV_SHARE = 0.1
 
@@ -54,7 +54,7 @@ def read_writing(folder: Path | None, task: Path, recipe: Recipe) -> WritingCorp
 
     Raises ToolError.
     """
-    read = GenerationTask(**read_task(task))
+    read = read_task(task)
     return _work_orders(read, recipe) if folder is None else _site(folder, read, recipe)
 
 
@@ -72,10 +72,9 @@ def _work_orders(task: GenerationTask, recipe: Recipe) -> WritingCorpus:
 def _site(folder: Path, task: GenerationTask, recipe: Recipe) -> WritingCorpus:
     """``dev.jsonl`` is held out; without it, a tenth of ``train.jsonl``."""
     schema = None if task.output_schema is None else narrow(task.output_schema)
-    train = [pair for _, pair in numbered_pairs(folder / "train.jsonl", schema)]
-    dev: list[Pair] = []
+    train, dev = read_pairs(folder / "train.jsonl", schema), []
     if (folder / "dev.jsonl").is_file():
-        dev = [pair for _, pair in numbered_pairs(folder / "dev.jsonl", schema)]
+        dev = read_pairs(folder / "dev.jsonl", schema)
     if not dev:
         train, dev = _held_out(folder, train)
     count = recipe.epochs_over(len(train))

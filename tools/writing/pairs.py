@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,22 +57,16 @@ def _ordered(schema: JsonObject, value: Any) -> Any:
 
 
 def read_pairs(path: Path, schema: JsonObject | None) -> list[Pair]:
-    """The pairs of a JSON Lines file. ToolError names a line that is none."""
-    return [pair for _, pair in numbered_pairs(path, schema)]
-
-
-def numbered_pairs(path: Path, schema: JsonObject | None) -> Iterator[tuple[int, Pair]]:
-    """The pairs of a file with the numbers of their lines."""
+    """The pairs of a JSON Lines file. ToolError names a line that is none, by its number."""
     if not path.is_file():
         raise ToolError(f"{path}: no such file", "a data folder holds train.jsonl")
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        raw = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ToolError(f"{path}: not UTF-8 ({error})", f"iconv -t UTF-8 {path}") from error
-    for number, raw in enumerate(lines, 1):
-        if raw.strip():
-            line = _read_line(raw, f"{path}:{number}")
-            yield number, Pair(line.text, spelled(schema, line.output))
+    numbered = ((number, text) for number, text in enumerate(raw, 1) if text.strip())
+    lines = [_read_line(text, f"{path}:{number}") for number, text in numbered]
+    return [Pair(line.text, spelled(schema, line.output)) for line in lines]
 
 
 def _read_line(raw: str, where: str) -> Line:
