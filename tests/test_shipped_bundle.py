@@ -13,6 +13,7 @@ from edge_agent.specialists import load_specialist
 from tools.corpus.annotation import LABELS, ROUTES
 
 onnx = pytest.importorskip("onnx")
+numpy_helper = pytest.importorskip("onnx.numpy_helper")
 
 SHIPPED = Path(__file__).parents[1] / "models" / "gateway-default"
 LAYERS, PRODUCTS_PER_LAYER = 6, 4
@@ -60,6 +61,15 @@ def test_every_trunk_product_is_int4_in_blocks_of_32(graph) -> None:
         assert (found["bits"], found["block_size"], found["accuracy_level"]) == (4, 32, 4)
     assert {node.name for node in nodes(graph, "MatMul")} == {"route_logits.p", "tag_logits.p"}
     assert not nodes(graph, "Gemm")
+
+
+def test_every_product_has_its_zero_points(graph) -> None:
+    """With them onnxruntime works on Arm as on x86-64: a scale for each block of activations."""
+    constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    for node in nodes(graph, "MatMulNBits"):
+        sizes, zero_points = attributes(node), constants[node.input[3]]
+        assert zero_points.shape == (sizes["N"], sizes["K"] // 64)
+        assert set(zero_points.ravel()) == {0x88}
 
 
 def test_the_word_table_is_int4(graph) -> None:

@@ -6,7 +6,16 @@ import argparse
 import sys
 
 from edge_agent.errors import AgentError
-from tools.commands import check_data, compare, evaluate, export_gemma3, give_task, pack, train
+from tools.commands import (
+    check_data,
+    compare,
+    evaluate,
+    export_gemma3,
+    give_task,
+    pack,
+    train,
+    zero_points,
+)
 from tools.errors import ToolError
 
 INSTALL = "pip install -e '.[train]'"
@@ -18,6 +27,7 @@ COMMANDS = {
     "export-gemma3": (export_gemma3, "a bundle that writes text, out of a Gemma 3"),
     "give-task": (give_task, "tell a bundle that writes what to write"),
     "pack": (pack, "verify a bundle and write it as one archive"),
+    "zero-points": (zero_points, "mend an older bundle, so that Arm agrees with x86-64"),
 }
 
 

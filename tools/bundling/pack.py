@@ -69,9 +69,20 @@ def write_manifest(contents: Contents, out: Path) -> None:
     """Writes ``bundle.json`` over every other file of the folder."""
     names = (MODEL, TOKENIZER, GOLDEN, CARD)
     files = {name: _entry(out / name) for name in names if (out / name).is_file()}
-    plain = manifest(contents, files).model_dump(mode="json")
+    _write_json(out / MANIFEST, manifest(contents, files).model_dump(mode="json"))
+
+
+def replace_file(bundle: Bundle, name: str, content: bytes) -> None:
+    """Writes one file of a packed bundle anew, and its digest into the manifest."""
+    (bundle.path / name).write_bytes(content)
+    plain = json.loads(bundle.raw)
+    plain["files"][name] = _entry(bundle.path / name).model_dump(mode="json")
+    _write_json(bundle.path / MANIFEST, plain)
+
+
+def _write_json(path: Path, plain: dict[str, Any]) -> None:
     text = json.dumps(plain, indent=1, ensure_ascii=False)
-    (out / MANIFEST).write_text(_compact_rows(text) + "\n", encoding="utf-8")
+    path.write_text(_compact_rows(text) + "\n", encoding="utf-8")
 
 
 def manifest(contents: Contents, files: dict[str, FileEntry]) -> Manifest:

@@ -1,7 +1,8 @@
 """Writes the ONNX graph of an encoder: INT4 blocks in the trunk, float32 heads.
 
 Inputs ``input_ids`` and ``attention_mask`` int64 [B, T]; outputs ``route_logits`` float32 [B, R]
-and ``tag_logits`` float32 [B, T, C], each absent when its head is.
+and ``tag_logits`` float32 [B, T, C], each absent when its head is. The products carry their zero
+points, for confidences that agree on Arm and x86-64: see ``zero_points``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from tools.export import bert, gemma3
+from tools.export import bert, gemma3, zero_points
 from tools.export.graph import INPUTS, Graph
 from tools.trunks.bert import BertEncoder
 from tools.trunks.gemma3 import Gemma3Encoder
@@ -33,7 +34,9 @@ def build(encoder: Encoder, accuracy_level: int = 4) -> onnx.ModelProto:
         both = graph.add("Concat", [last, tapped], "tag_features", axis=-1)
         graph.head(both, encoder.tag, "tag_logits")
         graph.output("tag_logits", ["B", "T", encoder.shape.tags])
-    return graph.finished("edge-agent-encoder")
+    model = graph.finished("edge-agent-encoder")
+    zero_points.write_out(model)
+    return model
 
 
 def _pooled(graph: Graph, x: str) -> str:
