@@ -19,10 +19,7 @@ from edge_agent.errors import InferenceFailed, PoisonMessage, RejectedMessage
 from edge_agent.generator import GeneratorSpecialist, Writing
 from edge_agent.sections import Generate
 from edge_agent.surroundings import Clock
-from edge_agent.types import Output
-
-BUSY = "busy"
-TIME_LIMIT = "time-limit"
+from edge_agent.types import End, Output
 
 
 @dataclass(eq=False)
@@ -62,7 +59,7 @@ class GenerationQueue:
     def add(self, order: Order) -> None:
         """Takes an order in; when too many wait, it is concluded at once."""
         if len(self) >= self.limits.max_waiting_messages:
-            order.conclude(Output(BUSY, order.specialist.card))
+            order.conclude(Output(End.BUSY, order.specialist.card))
         elif self.crashes.is_poison(order.mark):
             order.conclude(_poison())
         else:
@@ -107,8 +104,8 @@ def _advance(order: Order) -> Output | RejectedMessage | None:
 
 def _as_it_is(order: Order) -> Output:
     if order.writing is None:
-        return Output(TIME_LIMIT, order.specialist.card)
-    return replace(order.writing.output(), end=TIME_LIMIT)
+        return Output(End.TIME_LIMIT, order.specialist.card)
+    return replace(order.writing.output(), end=End.TIME_LIMIT)
 
 
 def _poison() -> PoisonMessage:

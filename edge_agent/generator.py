@@ -16,7 +16,6 @@ from edge_agent.inference.causal import CausalModel
 from edge_agent.inference.decode import (
     SPARSE_SHARE,
     Decoder,
-    End,
     Generation,
     Limits,
     Sampler,
@@ -30,7 +29,7 @@ from edge_agent.inference.session import CachedSession, Session
 from edge_agent.inference.spans import find_span
 from edge_agent.manifest import HEAD, MODEL, ROWS, TOKENIZER, GeneratorShape
 from edge_agent.specialists import PACK_AGAIN, default_threads
-from edge_agent.types import Extract, JsonObject, ModelCard, Output
+from edge_agent.types import End, Extract, JsonObject, ModelCard, Output
 
 
 class GeneratorSpecialist:
@@ -137,7 +136,7 @@ class Writing:
             value = json.loads(written)
             found = {"value": value, "extracts": self._extracts(self.grammar.schema, value)}
         return Output(
-            end.value,
+            end,
             self.card,
             input_truncated=self.prompt.text != self.text,
             tokens=len(self.generation.tokens),

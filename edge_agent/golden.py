@@ -49,7 +49,7 @@ def check_written(bundle: Bundle, specialist: GeneratorSpecialist) -> int:
     def written(item: dict[str, Any]) -> Iterator[str]:
         output = specialist.write(item["text"])
         if not output.complete:
-            yield f"{item['text']!r}: no whole output: {output.end}"
+            yield f"{item['text']!r}: no whole output: {output.end.value}"
 
     return _check(bundle, written)
 

@@ -11,10 +11,8 @@ from edge_agent.generating import GenerationQueue, Order
 from edge_agent.generator import GeneratorSpecialist
 from edge_agent.log import LOGGER
 from edge_agent.results import Results
-from edge_agent.types import Answer, Message, Output, Prediction, Timing
+from edge_agent.types import Answer, End, Message, Output, Prediction, Timing
 
-FAILED = "failed"
-POISON = "poison"
 NOTHING = Prediction(None, ())
 
 
@@ -75,10 +73,11 @@ class SecondStage:
         self.queue.add(Order(message.id, message.text, specialist, conclude))
 
     def _count(self, output: Output) -> None:
-        self.results.metrics.count(f"outputs_{output.end}")
+        self.results.metrics.count(f"outputs_{output.end.value}")
 
 
 def _nothing(error: RejectedMessage, specialist: GeneratorSpecialist) -> Output:
     """The log says why; the event only that."""
     LOGGER("edge_agent").warning("nothing written", bundle=specialist.card.name, **error.fields)
-    return Output(POISON if isinstance(error, PoisonMessage) else FAILED, specialist.card)
+    end = End.POISON if isinstance(error, PoisonMessage) else End.FAILED
+    return Output(end, specialist.card)

@@ -10,7 +10,6 @@ from enum import Enum
 from typing import Any, Literal
 
 JsonObject = dict[str, Any]
-COMPLETE = "complete"
 TrialMode = Literal["shadow", "canary"]
 
 
@@ -72,15 +71,27 @@ class Extract:
     end: int
 
 
+class End(str, Enum):
+    """Why nothing more is written. Only what is ``COMPLETE`` is whole."""
+
+    COMPLETE = "complete"
+    TOKEN_LIMIT = "token-limit"  # noqa: S105 a reason, not a secret
+    TIME_LIMIT = "time-limit"
+    CANCELLED = "cancelled"
+    BUSY = "busy"
+    FAILED = "failed"
+    POISON = "poison"
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """What a generator wrote about one text.
 
-    ``end`` says why it is over: ``complete``, or which limit or mishap cut it. ``value`` obeys the
-    bundle's schema and is there only when complete; free text is in ``text``, also when cut.
+    ``value`` obeys the bundle's schema and is there only when complete; free text is in ``text``,
+    also when cut.
     """
 
-    end: str
+    end: End
     card: ModelCard
     value: Any = None
     text: str | None = None
@@ -92,7 +103,7 @@ class Output:
     @property
     def complete(self) -> bool:
         """Whether it is whole."""
-        return self.end == COMPLETE
+        return self.end is End.COMPLETE
 
 
 @dataclass(frozen=True, slots=True)

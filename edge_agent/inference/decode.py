@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge_agent.types import End
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -59,15 +60,6 @@ class Constraint(Protocol):
 
     def accept(self, token: int) -> None:
         """One more token of the output."""
-
-
-class End(str, Enum):
-    """Why a generation is over. Only ``COMPLETE`` outputs are whole."""
-
-    COMPLETE = "complete"
-    TOKEN_LIMIT = "token-limit"  # noqa: S105 a reason, not a secret
-    TIME_LIMIT = "time-limit"
-    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def output_data(output: Output) -> OutputData:
         "model": model_data(output.card),
     }
     if not output.complete:
-        data["reason"] = output.end
+        data["reason"] = output.end.value
     if output.text is not None:
         data["text"] = output.text
     elif output.complete:

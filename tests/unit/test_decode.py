@@ -16,7 +16,6 @@ from edge_agent.inference.causal import CausalModel
 from edge_agent.inference.decode import (
     STEP_TOKENS,
     Decoder,
-    End,
     Floats,
     Generation,
     Ids,
@@ -26,6 +25,7 @@ from edge_agent.inference.decode import (
 )
 from edge_agent.inference.grammar import Grammar
 from edge_agent.inference.session import CachedSession, Session
+from edge_agent.types import End
 from tests.support.tiny_generator import (
     CONTEXT_TOKENS,
     STOP_TOKENS,

@@ -97,7 +97,7 @@ def writers(patient: Patient) -> Finding:
         text = f"{name}: {output.tokens} tokens in {output.model_ms / 1000:.1f} s"
         if not output.complete:
             return warning(
-                f"{text}, and not done: {output.end}",
+                f"{text}, and not done: {output.end.value}",
                 f"raise task.max_output_tokens or task.max_time_ms of {bundle.path}: "
                 "python -m tools give-task",
             )
