@@ -1,5 +1,6 @@
 """What each pass over a site's messages shows. Few messages are seen often, so most of the times a
-little changed: a typing error, or another of the site's own words in the place of an entity.
+little changed: another of the site's own words in the place of an entity, or, where none is marked,
+a typing error. Beside entities such errors cost more in entities than they gain in routes.
 
 Deterministic for a seed. Where messages are many, every pass shows them as they are.
 """
@@ -41,14 +42,14 @@ def surfaces_of(examples: Sequence[Example]) -> Surfaces:
 
 
 def vary(example: Example, surfaces: Surfaces, recipe: Recipe, rng: Random) -> Example:
-    """A copy with other words in its entities and a typing error, each by its own chance."""
+    """A copy with other words in its entities or, where it has none, a typing error, by chance."""
     pieces: Pieces = [
         Piece(rng.choice(surfaces[example.route, piece.label]), piece.label)
         if piece.label and rng.random() < recipe.swap
         else piece
         for piece in cut(example)
     ]
-    if rng.random() < recipe.slip:
+    if not example.entities and rng.random() < recipe.slip:
         pieces = slip(pieces, rng)
     changed = joined(pieces, example.route)
     return changed if changed.text else example

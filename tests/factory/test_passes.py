@@ -58,3 +58,12 @@ def test_a_message_without_a_word_to_slip_in_stays_as_it_is() -> None:
     bare = Example("7 %", "reading", ())
     recipe = Recipe(slip=1.0)
     assert vary(bare, surfaces_of([bare]), recipe, Random(1)) == bare
+
+
+def test_typing_errors_are_made_only_where_no_entity_is_marked() -> None:
+    (marked,) = messages(1)
+    plain, recipe = Example("pump leaking badly", "fault", ()), Recipe(slip=1.0, swap=0.0)
+    surfaces = surfaces_of([marked, plain])
+    for seed in range(20):
+        assert vary(marked, surfaces, recipe, Random(seed)) == marked
+    assert any(vary(plain, surfaces, recipe, Random(seed)) != plain for seed in range(20))
