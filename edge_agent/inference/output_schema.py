@@ -132,7 +132,8 @@ class _Narrowing:
         if not isinstance(properties, dict):
             raise _refused(path, "is an object without properties", "name its properties")
         required = own.get("required", [])
-        if not isinstance(required, list) or not all(name in properties for name in required):
+        names = list(properties)  # unlike a dict, it can be asked for what cannot be hashed
+        if not isinstance(required, list) or not all(name in names for name in required):
             raise _refused(f"{path}/required", "names no property", "list names of properties")
         inner = {
             name: self.node(part, f"{path}/properties/{_escaped(name)}", depth + 1)

@@ -45,6 +45,7 @@ def nested(depth: int) -> dict[str, Any]:
         ({**thing(a=SPAN), "patternProperties": {}}, "/patternProperties"),
         ({**thing(a=SPAN), "required": ["b"]}, "/required"),
         ({**thing(a=SPAN), "required": "a"}, "/required"),
+        ({**thing(a=SPAN), "required": [["a"]]}, "/required"),
         ({"type": "object"}, "/ is an object without properties"),
         ({"type": "array"}, "/ is an array without items"),
         ({"type": "array", "items": True}, "/items is no schema"),
