@@ -37,7 +37,8 @@ def check_golden(bundle: Bundle, specialist: Specialist) -> int:
         (prediction,) = specialist.predict([item["text"]])
         return differences(item, prediction)
 
-    return _check(bundle, answered)
+    fix = "compare the versions of onnxruntime here and where it was trained, or train it again"
+    return _check(bundle, answered, fix)
 
 
 def check_written(bundle: Bundle, specialist: GeneratorSpecialist) -> int:
@@ -51,10 +52,18 @@ def check_written(bundle: Bundle, specialist: GeneratorSpecialist) -> int:
         if not output.complete:
             yield f"{item['text']!r}: no whole output: {output.end.value}"
 
-    return _check(bundle, written)
+    return _check(bundle, written, more_room(bundle))
 
 
-def _check(bundle: Bundle, answered: Callable[[dict[str, Any]], Iterator[str]]) -> int:
+def more_room(bundle: Bundle) -> str:
+    """The fix where a bundle that writes comes to no end."""
+    return (
+        f"raise task.max_output_tokens or task.max_time_ms of {bundle.path}: "
+        "python -m tools give-task"
+    )
+
+
+def _check(bundle: Bundle, answered: Callable[[dict[str, Any]], Iterator[str]], fix: str) -> int:
     lines = bundle.contents.get(GOLDEN, b"").splitlines()
     try:
         items = [json.loads(line) for line in lines if line.strip()]
@@ -70,8 +79,7 @@ def _check(bundle: Bundle, answered: Callable[[dict[str, Any]], Iterator[str]]) 
         more = len(found) - SHOWN_DIFFERENCES
         shown = "\n  ".join(found[:SHOWN_DIFFERENCES] + ([f"and {more} more"] if more > 0 else []))
         raise BundleError(
-            f"bundle {bundle.path} does not answer as {GOLDEN} has it:\n  {shown}",
-            "compare the versions of onnxruntime here and where it was trained, or train it again",
+            f"bundle {bundle.path} does not answer as {GOLDEN} has it:\n  {shown}", fix
         )
     return len(items)
 

@@ -216,6 +216,16 @@ def test_a_bundle_that_writes_is_verified_and_placed_as_such(say: Say, tmp_path:
     assert "below [specialists.NAME] in" in say("install", source)
 
 
+def test_a_bundle_that_writes_half_needs_more_room(say: Say, tmp_path: Path) -> None:
+    """Neither another runtime nor another training would give it any."""
+    source = tiny_generator(tmp_path / "writer", max_output_tokens=3)
+    (source / "golden.jsonl").write_text('{"text": "pump P-101 leaks"}\n')
+    write_manifest(source, json.loads((source / MANIFEST).read_text()))
+    said = say("verify", source, "--golden", code=78)
+    assert "no whole output: token-limit" in said
+    assert "raise task.max_output_tokens" in said
+
+
 def test_somebody_who_is_not_root_has_a_store_of_their_own(
     say: Say, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def challenger(patient: Patient) -> Finding:
 def writers(patient: Patient) -> Finding:
     """Each specialist that writes: loaded, and asked to write about one message."""
     from edge_agent.generator import load_writer  # noqa: PLC0415 - onnxruntime may fail
+    from edge_agent.golden import more_room  # noqa: PLC0415 - the same
 
     config, said = patient.config, []
     if not config.specialists:
@@ -96,11 +97,7 @@ def writers(patient: Patient) -> Finding:
         output = load_writer(bundle, config.model.threads).write(SAMPLE_TEXTS[0])
         text = f"{name}: {output.tokens} tokens in {output.model_ms / 1000:.1f} s"
         if not output.complete:
-            return warning(
-                f"{text}, and not done: {output.end.value}",
-                f"raise task.max_output_tokens or task.max_time_ms of {bundle.path}: "
-                "python -m tools give-task",
-            )
+            return warning(f"{text}, and not done: {output.end.value}", more_room(bundle))
         said.append(text)
     return ok("; ".join(said))
 
