@@ -6,12 +6,11 @@ import os
 from collections.abc import Iterator
 from typing import Protocol
 
-import numpy as np
-
 from edge_agent.answers import reference_mix
 from edge_agent.bundle import Bundle, check_kind
 from edge_agent.errors import BundleError, InferenceFailed
 from edge_agent.inference.encode import Encoding, TextEncoder, pad
+from edge_agent.inference.finite import require_finite
 from edge_agent.inference.heads import Floats, TagDecoder, decode_route
 from edge_agent.inference.session import Session
 from edge_agent.manifest import MODEL, TOKENIZER, Manifest
@@ -58,7 +57,7 @@ class EncoderSpecialist:
         for group in by_length(encodings):
             ids, mask = pad([encodings[i] for i in group])
             outputs = self._session.run({"input_ids": ids, "attention_mask": mask})
-            _refuse_nan(outputs)
+            require_finite(*outputs.values())
             for row, i in enumerate(group):
                 logits = {name: output[row] for name, output in outputs.items()}
                 predictions[i] = self._decode(logits, encodings[i], texts[i])
@@ -101,14 +100,6 @@ class EncoderSpecialist:
                     f"the manifest's routes and labels ask for {shape}",
                     PACK_AGAIN,
                 )
-
-
-def _refuse_nan(outputs: dict[str, Floats]) -> None:
-    """No number of ours would be JSON."""
-    if not all(np.isfinite(output).all() for output in outputs.values()):
-        raise InferenceFailed(
-            "the model's output is not finite", "pack the bundle again, or use an older version"
-        )
 
 
 def by_length(encodings: list[Encoding]) -> Iterator[list[int]]:

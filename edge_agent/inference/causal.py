@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from edge_agent.errors import InferenceFailed
 from edge_agent.inference.decode import Floats, Ids
+from edge_agent.inference.finite import require_finite
 from edge_agent.inference.session import CachedSession, Session
 
 
@@ -30,7 +28,8 @@ class CausalModel:
         """Appends tokens to the cache. The hidden state ``[H]`` of the last."""
         hidden = self.trunk.append(tokens, self.length)
         self.length += len(tokens)
-        return _finite(hidden).reshape(-1)
+        require_finite(hidden)
+        return hidden.reshape(-1)
 
     def cut(self, length: int) -> None:
         """Forgets all but the first tokens: later ones are overwritten."""
@@ -44,11 +43,3 @@ class CausalModel:
         """``[K]``: of these tokens alone."""
         found = self.rows.run({"hidden": hidden.reshape(1, 1, -1), "row_ids": ids})
         return found["logits"].reshape(-1)
-
-
-def _finite(hidden: Floats) -> Floats:
-    if not np.isfinite(hidden).all():
-        raise InferenceFailed(
-            "the model's output is not finite", "pack the bundle again, or use an older version"
-        )
-    return hidden

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -210,6 +211,17 @@ def test_weights_that_changed_after_they_were_verified_are_refused(tmp_path: Pat
     (folder / "weights.bin").write_bytes(weights[::-1])
     with pytest.raises(BundleError, match="was changed while it was being loaded"):
         GeneratorSpecialist(bundle, 1, lambda: 0.0)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    """Before the first message comes: nothing they say would be JSON."""
+    folder = tiny_generator(tmp_path)
+    manifest = json.loads((folder / "bundle.json").read_text())
+    weights = np.fromfile(folder / "weights.bin", np.float32)
+    np.full_like(weights, np.nan).tofile(folder / "weights.bin")
+    write_manifest(folder, manifest)
+    with pytest.raises(BundleError, match="the model's output is not finite"):
+        GeneratorSpecialist(load_bundle(folder), 1, lambda: 0.0)
 
 
 @pytest.mark.parametrize("vocabulary", [400, 5000])

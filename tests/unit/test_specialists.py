@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_agent.bundle import load_bundle
+from edge_agent.errors import InferenceFailed
 from edge_agent.inference.encode import Encoding
 from edge_agent.specialists import (
     SHORTEST_GROUP_TOKENS,
@@ -120,6 +121,16 @@ def test_a_text_beyond_the_window_is_flagged(specialist: EncoderSpecialist, text
 def test_no_texts_no_predictions(specialist: EncoderSpecialist) -> None:
     """An empty batch is none."""
     assert specialist.predict([]) == []
+
+
+def test_answers_that_are_no_numbers_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message gets a dead letter: no JSON can carry them."""
+    monkeypatch.setattr("tests.support.tiny_bundle.VOTE", float("nan"))
+    specialist = load_specialist(load_bundle(tiny_bundle(tmp_path)), threads=1)
+    with pytest.raises(InferenceFailed, match="not finite"):
+        specialist.predict(["pump leaking"])
 
 
 def test_says_what_the_tiny_model_can_be_seen_to_know(tiny_specialist: EncoderSpecialist) -> None:
