@@ -102,13 +102,21 @@ def test_what_a_message_costs(tmp_path: Path) -> None:
     (cost,) = outcome.costs
     assert cost.entrant.card.name == "tiny"
     assert (cost.energy.idle_w, cost.energy.work_w) == pytest.approx((IDLE_W, WORK_W), rel=0.01)
-    assert cost.energy.messages % cost.setting.batch == 0
-    assert cost.energy.messages > cost.setting.batch
+    assert cost.setting.batch == 4  # a run takes as long as one message alone, on this clock
+    runs = cost.energy.work_s / (3 * TICK_S)
+    assert cost.energy.messages == pytest.approx(4 * runs, rel=0.01)
     assert cost.energy.work_s >= 10
     assert outcome.no_energy == "tiny-generator: no time left; --seconds 60 is enough"
     both = measure(tmp_path / "again", *bundles, seconds=60.0)
     assert [c.entrant.card.name for c in both.costs] == ["tiny", "tiny-generator"]
     assert both.no_energy == ""
+
+
+def test_time_that_energy_does_not_need(tmp_path: Path) -> None:
+    """Is for the timings: nothing is kept back for bundles that are not there."""
+    board = Board(tmp_path)
+    measure(tmp_path, tiny_bundle(tmp_path / "t"), board=board, seconds=80.0)
+    assert board.now_s == pytest.approx(80.0, abs=1.0)
 
 
 def test_too_little_time_for_energy(tmp_path: Path) -> None:
