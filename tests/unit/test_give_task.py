@@ -10,7 +10,8 @@ import pytest
 
 from edge_agent.bundle import load_bundle
 from edge_agent.generator import GeneratorSpecialist
-from tests.support.tiny_bundle import tiny_bundle
+from edge_agent.manifest import MANIFEST
+from tests.support.tiny_bundle import tiny_bundle, write_manifest
 from tests.support.tiny_generator import PROMPT, tiny_generator
 from tools.__main__ import main
 
@@ -57,6 +58,26 @@ def test_a_task_that_cannot_be_done_is_refused(
     assert give(tmp_path, task) == 2
     assert said in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"in", "task.json"}
+
+
+def test_what_is_said_of_it_follows(tmp_path: Path) -> None:
+    """The heading of its card, and where it came from."""
+    source = tiny_generator(tmp_path / "in")
+    manifest = json.loads((source / MANIFEST).read_text())
+    (source / "MODEL_CARD.md").write_text("# tiny-generator 1.0.0\n\nWrites.\n")
+    write_manifest(source, manifest)
+    assert give(tmp_path, SUMMARY, "summary", "--version", "2") == 0
+    bundle = load_bundle(tmp_path / "summary")
+    assert bundle.contents["MODEL_CARD.md"] == b"# summary 2\n\nWrites.\n"
+    origin = bundle.manifest.provenance["packed_from"]
+    assert (origin["name"], origin["digest"]) == ("tiny-generator", load_bundle(source).digest)
+
+
+def test_a_name_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Is refused with the option."""
+    tiny_generator(tmp_path / "in")
+    assert give(tmp_path, SUMMARY, "out", "--name", "Work Order") == 2
+    assert "--name 'Work Order' cannot stand in a manifest" in capsys.readouterr().err
 
 
 def test_an_encoder_cannot_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

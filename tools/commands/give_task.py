@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from tools.errors import ToolError
 from tools.writing.task import EXAMPLE, read_task
-
-if TYPE_CHECKING:
-    from edge_agent.bundle import Bundle
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
     """0 when the bundle is written and was loaded. Raises ToolError and BundleError."""
     from edge_agent.bundle import load_bundle  # noqa: PLC0415
     from edge_agent.generator import GeneratorSpecialist  # noqa: PLC0415
+    from tools.bundling.changed import changed  # noqa: PLC0415
     from tools.bundling.place import refuse_foreign_folder  # noqa: PLC0415
     from tools.commands.train import bundle_name  # noqa: PLC0415
 
@@ -46,12 +42,13 @@ def run(options: argparse.Namespace) -> int:
         )
     changes = {
         "name": options.name or bundle_name(options.out),
+        "version": options.version or bundle.manifest.version,
         "task": read_task(options.task).model_dump(mode="json"),
     }
-    changes["version"] = options.version or bundle.manifest.version
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.out.parent) as scratch:
-        fresh = with_changes(bundle, changes, Path(scratch) / "bundle")
+        fresh = Path(scratch) / "bundle"
+        _write(changed(bundle, changes), fresh)
         GeneratorSpecialist(load_bundle(fresh), 1, time.monotonic)
         shutil.rmtree(options.out, ignore_errors=True)
         fresh.rename(options.out)
@@ -60,15 +57,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def with_changes(bundle: Bundle, changes: dict[str, Any], out: Path) -> Path:
-    """A copy of the bundle whose manifest says something else. The files stay as they are."""
-    from edge_agent.manifest import MANIFEST, Manifest  # noqa: PLC0415
-
-    out.mkdir(parents=True)
-    for name in bundle.manifest.files:
+def _write(contents: dict[str, bytes], out: Path) -> None:
+    for name, content in contents.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(bundle.path / name, out / name)
-    said = {**json.loads((bundle.path / MANIFEST).read_text(encoding="utf-8")), **changes}
-    Manifest.model_validate(said)
-    (out / MANIFEST).write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    return out
+        (out / name).write_bytes(content)

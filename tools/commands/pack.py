@@ -9,9 +9,8 @@ import os
 import shlex
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tools.bundling.pack import CARD
 from tools.errors import ToolError
 
 if TYPE_CHECKING:
@@ -34,11 +33,13 @@ def run(options: argparse.Namespace) -> int:
     from edge_agent.archive import check_format  # noqa: PLC0415
     from edge_agent.bundle import load_bundle  # noqa: PLC0415
     from edge_agent.golden import proof  # noqa: PLC0415
+    from tools.bundling.changed import changed  # noqa: PLC0415
 
     check_format(options.out)
     _refuse_place(options)
     bundle = load_bundle(options.bundle)
-    contents = renamed(bundle, options.name or bundle.card.name, options.version)
+    asked = {"name": options.name, "version": options.version}
+    contents = changed(bundle, {key: value for key, value in asked.items() if value})
     if options.sign:
         contents |= signature(contents, options.sign)
     proved = proof(bundle, threads=1)
@@ -61,71 +62,12 @@ def _refuse_place(options: argparse.Namespace) -> None:
         raise ToolError(f"{out} lies inside the bundle", f"choose another folder: --out {out.name}")
 
 
-def renamed(bundle: Bundle, name: str, version: str | None) -> dict[str, bytes]:
-    """The bundle's files, manifest included; under another name or version if these differ.
-
-    Then the card's heading and the digests follow, and the provenance names the origin.
-    """
-    from edge_agent.manifest import MANIFEST, SIGNATURE  # noqa: PLC0415
-
-    old, contents = bundle.card, _files(bundle)
-    version = version or old.version
-    if (name, version) == (old.name, old.version):
-        return contents
-    manifest = json.loads(bundle.raw)
-    manifest |= {"name": name, "version": version}
-    origin = {"name": old.name, "version": old.version, "digest": bundle.digest}
-    manifest["provenance"] = {**manifest.get("provenance", {}), "packed_from": origin}
-    heading = f"# {old.name} {old.version}\n".encode()
-    if contents.get(CARD, b"").startswith(heading):
-        contents[CARD] = f"# {name} {version}\n".encode() + contents[CARD].removeprefix(heading)
-        manifest["files"][CARD] = _entry(contents[CARD])
-    contents.pop(SIGNATURE, None)
-    return contents | {MANIFEST: _manifest_bytes(manifest)}
-
-
-def _files(bundle: Bundle) -> dict[str, bytes]:
-    """All of it, signature and large weights too."""
-    from edge_agent.manifest import MANIFEST, SIGNATURE  # noqa: PLC0415
-
-    contents = {MANIFEST: bundle.raw, **bundle.contents}
-    if bundle.signature is not None:
-        contents[SIGNATURE] = bundle.signature
-    for name in bundle.manifest.files.keys() - bundle.contents.keys():
-        contents[name] = (bundle.path / name).read_bytes()
-    return contents
-
-
 def signature(contents: dict[str, bytes], private_key_file: Path) -> dict[str, bytes]:
     """The file that signs ``contents``, by its name. Raises ConfigError and SetupError."""
     from edge_agent.manifest import MANIFEST, SIGNATURE  # noqa: PLC0415
     from edge_agent.signing import sign  # noqa: PLC0415
 
     return {SIGNATURE: sign(contents[MANIFEST], private_key_file)}
-
-
-def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
-    """One key a line. Raises ToolError when the name or version cannot stand in it."""
-    from pydantic import ValidationError  # noqa: PLC0415
-
-    from edge_agent.manifest import Manifest  # noqa: PLC0415
-
-    rows = [f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in manifest.items()]
-    raw = ("{\n" + ",\n".join(rows) + "\n}\n").encode()
-    try:
-        Manifest.model_validate_json(raw)
-    except ValidationError as error:
-        names = " and ".join(f"--{fault['loc'][0]} {fault['input']!r}" for fault in error.errors())
-        raise ToolError(
-            f"{names} cannot stand in a manifest",
-            "lower-case letters, digits, . _ - in a name; letters, digits, . + - in a version; "
-            "at most 64, a letter or digit first",
-        ) from error
-    return raw
-
-
-def _entry(content: bytes) -> dict[str, object]:
-    return {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
 
 
 def _write(contents: dict[str, bytes], options: argparse.Namespace) -> Bundle:
