@@ -26,6 +26,7 @@ from edge_agent.types import Output
 from tools.bases.base import Base, open_base, read_tokenizer
 from tools.bases.fresh import Sizes, fresh_base
 from tools.bases.stops import END_OF_TURN, stop_names
+from tools.bases.trim import trim_vocabulary
 from tools.bundling.generator import Contents, write_manifest, write_model
 from tools.bundling.generator_card import generator_card
 from tools.bundling.pack import CARD, plain_tokenizer
@@ -48,7 +49,10 @@ CHECKED_PAIRS = 500
 
 @dataclass(frozen=True)
 class Job:
-    """What to train. ``data`` None stands for our work orders, ``base`` None for random weights."""
+    """What to train. ``data`` None stands for our work orders, ``base`` None for random weights.
+
+    ``trim`` keeps that many of the base's commonest pieces besides those that the pairs need.
+    """
 
     out: Path
     task: Path
@@ -56,6 +60,7 @@ class Job:
     name: str = "work-order"
     version: str = "1.0.0"
     base: Path | None = None
+    trim: int | None = None
     sizes: Sizes = field(default_factory=Sizes)
     recipe: Recipe = field(default_factory=Recipe)
 
@@ -69,8 +74,8 @@ def run(job: Job) -> Bundle:
     corpus = read_writing(job.data, job.task, job.recipe)
     print(f"{len(corpus.epochs[0])} pairs a pass, {len(corpus.dev)} held out", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
-        base = prepared_base(job, corpus, Path(scratch))
-        contents = contents_of(job, base, corpus)
+        base, stops = prepared_base(job, corpus, Path(scratch))
+        contents = contents_of(job, base, stops, corpus)
         place = job.out.with_name(f"{job.out.name}.training")
         checkpoint = Checkpoint(place, key(job, corpus, base))
         model = train(contents, corpus, job.recipe, checkpoint)
@@ -80,18 +85,25 @@ def run(job: Job) -> Bundle:
     return bundle
 
 
-def prepared_base(job: Job, corpus: WritingCorpus, scratch: Path) -> Base:
-    """The folder that is named, or one of random weights with a tokenizer of the pairs' own."""
+def prepared_base(job: Job, corpus: WritingCorpus, scratch: Path) -> tuple[Base, tuple[str, ...]]:
+    """The folder that is named, or one of random weights with a tokenizer of the pairs' own.
+
+    And the names of the tokens that end a text: trimming gives them other ids.
+    """
     if job.base is None:
-        return fresh_base(scratch / "fresh", corpus.texts(), corpus.schema, job.sizes)
+        base = fresh_base(scratch / "fresh", corpus.texts(), corpus.schema, job.sizes)
+        return base, stop_names(base.path, read_tokenizer(base.tokenizer))
     base = open_base(job.base)
     refuse_other_families(base)
-    return base
-
-
-def contents_of(job: Job, base: Base, corpus: WritingCorpus) -> Contents:
-    """What the bundle's manifest will say."""
     stops = stop_names(base.path, read_tokenizer(base.tokenizer))
+    if job.trim is not None:
+        texts = [*corpus.texts(), corpus.task.prompt, *stops]
+        base = trim_vocabulary(base, texts, scratch / "vocabulary", job.trim)
+    return base, stops
+
+
+def contents_of(job: Job, base: Base, stops: Sequence[str], corpus: WritingCorpus) -> Contents:
+    """What the bundle's manifest will say."""
     contents = Contents(job.name, job.version, base, stops, corpus.task)
     if not job.recipe.quantise:
         contents.quantisation["learnt"] = "in floats, rounded at the end"

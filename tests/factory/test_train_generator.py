@@ -127,6 +127,18 @@ def test_a_training_killed_in_the_middle_goes_on_to_the_same_bundle(
     assert load_bundle(killed).manifest.provenance["base"]["name"] == "gemma"
 
 
+def test_a_vocabulary_is_cut_to_what_the_pairs_need(base: Path, site: Path, tmp_path: Path) -> None:
+    """The token that ends an answer keeps its name and gets another id."""
+    out = tmp_path / "small"
+    assert main(arguments(base, site, out, "--trim-vocabulary", "5", "--epochs", "1")) == 0
+    bundle = load_bundle(out)
+    shape = bundle.manifest.generator
+    assert shape.vocabulary < json.loads((base / "config.json").read_text())["vocab_size"]
+    tokenizer = read_tokenizer(out / "tokenizer.json")
+    assert [tokenizer.id_to_token(i) for i in shape.stop_tokens] == ["<eos>"]
+    assert GeneratorSpecialist(bundle, 1, lambda: 0.0).write(PAIRS[0][0]).complete
+
+
 def test_the_commands_shown_work_in_the_order_shown(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,5 +234,5 @@ def test_a_line_that_is_no_pair_is_named(
 def test_options_of_encoders_are_refused(
     base: Path, site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(arguments(base, site, tmp_path / "out", "--trim-vocabulary", "5")) == 2
-    assert "--trim-vocabulary is for bundles that sort and mark" in capsys.readouterr().err
+    assert main(arguments(base, site, tmp_path / "out", "--layers", "1")) == 2
+    assert "--layers is for bundles that sort and mark" in capsys.readouterr().err

@@ -32,7 +32,7 @@ WRITING: dict[str, object] = {"layer_decay": 1.0, "trunk_rate": 1e-4}
 """For a Gemma 3 that can write already."""
 FROM_SCRATCH: dict[str, object] = {"layer_decay": 1.0, "trunk_rate": 1.5e-3, "float_share": 0.4}
 OWN_WRITING: dict[str, object] = {"epochs": 24, "judgements": 8}
-ENCODERS_ONLY = ("class_weights", "layers", "trim_vocabulary", "teacher")
+ENCODERS_ONLY = ("class_weights", "layers", "teacher")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -160,7 +160,7 @@ def writing_job_of(options: argparse.Namespace) -> WritingJob:
     )
     return Job(
         out, options.task, options.data, bundle_name(out), options.version, options.base,
-        Sizes(seed=options.seed), Recipe(**chosen),
+        options.trim_vocabulary, Sizes(seed=options.seed), Recipe(**chosen),
     )  # fmt: skip
 
 
