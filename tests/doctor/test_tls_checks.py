@@ -11,9 +11,10 @@ import pytest
 
 from edge_agent.doctor.finding import Status
 from edge_agent.tls_report import SOON_DAYS
-from tests.support.authority import Authority, Secured, future, openssl
+from tests.support.authority import Authority, Secured, future
 from tests.support.broker import Broker, make_certificates
 from tests.support.clinic import Clinic, commands_in
+from tests.support.openssl import openssl
 
 ALL = ("used", "files", "ca", "client", "key", "handshake")
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_agent.surroundings import Clock
 from tests.support.broker import NEW_KEY, Broker, Certificates
 from tests.support.clinic import Clinic
+from tests.support.openssl import openssl
 
 DAY_S = 86400.0
 YEARS = 3650
-
-
-def openssl(*words: str | Path) -> None:
-    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.openssl import openssl
 from tests.support.waiting import wait_until
 
 START_TIMEOUT_S = 10.0
@@ -216,10 +217,10 @@ class Broker:
 def make_certificates(folder: Path, authority: str = "Test authority") -> Certificates:
     """An authority for one day, and pairs for 127.0.0.1/localhost and a client `edge-agent`."""
     folder.mkdir(exist_ok=True)
-    _openssl(
+    openssl(
         *["req", "-x509", *NEW_KEY, "-days", "1"],
-        *["-subj", f"/CN={authority}", "-keyout", str(folder / "ca.key")],
-        *["-out", str(folder / "ca.pem")],
+        *["-subj", f"/CN={authority}", "-keyout", folder / "ca.key"],
+        *["-out", folder / "ca.pem"],
     )
     _pair(folder, "server", "localhost", "subjectAltName=IP:127.0.0.1,DNS:localhost")
     _pair(folder, "client", "edge-agent", "extendedKeyUsage=clientAuth")
@@ -229,20 +230,16 @@ def make_certificates(folder: Path, authority: str = "Test authority") -> Certif
 
 def _pair(folder: Path, name: str, common_name: str, extension: str) -> None:
     (folder / f"{name}.ext").write_text(extension)
-    _openssl(
+    openssl(
         *["req", *NEW_KEY],
-        *["-subj", f"/CN={common_name}", "-keyout", str(folder / f"{name}.key")],
-        *["-out", str(folder / f"{name}.csr")],
+        *["-subj", f"/CN={common_name}", "-keyout", folder / f"{name}.key"],
+        *["-out", folder / f"{name}.csr"],
     )
-    _openssl(
-        *["x509", "-req", "-in", str(folder / f"{name}.csr"), "-days", "1"],
-        *["-CA", str(folder / "ca.pem"), "-CAkey", str(folder / "ca.key"), "-CAcreateserial"],
-        *["-extfile", str(folder / f"{name}.ext"), "-out", str(folder / f"{name}.pem")],
+    openssl(
+        *["x509", "-req", "-in", folder / f"{name}.csr", "-days", "1"],
+        *["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-CAcreateserial"],
+        *["-extfile", folder / f"{name}.ext", "-out", folder / f"{name}.pem"],
     )
-
-
-def _openssl(*arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 
 
 def wait_for_log(broker: Broker, text: str, timeout_s: float = 10.0) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-import subprocess
 from pathlib import Path
+
+from tests.support.openssl import openssl
 
 
 def make_key(folder: Path, name: str = "key") -> tuple[Path, Path]:
@@ -21,9 +22,3 @@ def sign_bundle(bundle: Path, private: Path) -> Path:
     raw = openssl("pkeyutl", "-sign", "-rawin", "-inkey", private, "-in", manifest)
     (bundle / "bundle.json.sig").write_bytes(base64.b64encode(raw) + b"\n")
     return bundle
-
-
-def openssl(*arguments: object) -> bytes:
-    """What it prints."""
-    command = ["openssl", *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True).stdout

@@ -19,6 +19,7 @@ from edge_agent.transport.address import (
     tls_context,
 )
 from tests.support.broker import Certificates, make_certificates
+from tests.support.openssl import openssl
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +106,7 @@ def test_certificates_that_cannot_be_used(pems: Certificates, tmp_path: Path) ->
 def test_a_key_with_a_passphrase_is_refused(pems: Certificates, tmp_path: Path) -> None:
     """At once, at a terminal too: nobody may be there to type it."""
     key = tmp_path / "locked.key"
-    command = ["openssl", "ec", "-in", str(pems.client_key), "-aes256", "-passout", "pass:secret"]
-    subprocess.run([*command, "-out", str(key)], check=True, capture_output=True)
+    openssl("ec", "-in", pems.client_key, "-aes256", "-passout", "pass:secret", "-out", key)
     files = {"ca_file": pems.ca, "cert_file": pems.client_cert, "key_file": key}
     with pytest.raises(ConfigError, match=r"mqtt\.tls"):
         tls_context(address(**files))

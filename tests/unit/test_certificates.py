@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,20 +13,21 @@ from hypothesis import strategies as st
 from edge_agent.certificates import Certificate, first_to_expire, read_certificates
 from edge_agent.errors import ConfigError
 from tests.support.broker import make_certificates
+from tests.support.openssl import openssl
 
 
 def as_openssl_says(path: Path, what: str) -> float:
     """Unix time of ``startdate`` or ``enddate``."""
-    command = ["openssl", "x509", "-in", str(path), "-noout", f"-{what}"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    shown = openssl("x509", "-in", path, "-noout", f"-{what}").decode()
     return float(ssl.cert_time_to_seconds(shown.strip().partition("=")[2]))
 
 
 def new_certificate(folder: Path, subject: str, days: int) -> Path:
     path = folder / f"{days}.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", subject]
-    command += ["-days", str(days), "-keyout", str(folder / "key"), "-out", str(path)]
-    subprocess.run(command, check=True, capture_output=True)
+    files = ("-keyout", folder / "key", "-out", path)
+    openssl(
+        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", subject, "-days", days, *files
+    )
     return path
 
 

@@ -29,20 +29,12 @@ from edge_agent.types import End
 from tests.support.tiny_generator import (
     CONTEXT_TOKENS,
     STOP_TOKENS,
+    WORK_ORDER,
     Shape,
     tokenizer_json,
     write_graphs,
 )
 
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "asset": {"type": "string", "x-extractive": True},
-        "priority": {"enum": ["low", "high"]},
-        "note": {"type": "string", "maxLength": 12},
-    },
-    "required": ["asset", "priority", "note"],
-}
 TEXT = "pump P-101 is leaking"
 LIMITS = Limits(150, 60_000)
 BPE = tokenizer_json()
@@ -66,7 +58,7 @@ class Bench:
         self.fed: list[list[int]] = []
         self.now_s = 0.0
         self.decoder = Decoder(self.model, STOP_TOKENS, lambda: self.now_s, sparse_rows)
-        self.json = Grammar(tokenizer, SCHEMA, vocabulary, STOP_TOKENS)
+        self.json = Grammar(tokenizer, WORK_ORDER, vocabulary, STOP_TOKENS)
         self.plain = Grammar(tokenizer, None, vocabulary, STOP_TOKENS)
 
     def ids(self, text: str) -> list[int]:

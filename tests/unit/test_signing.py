@@ -15,7 +15,8 @@ from edge_agent.errors import BundleError, ConfigError
 from edge_agent.manifest import MANIFEST, SIGNATURE
 from edge_agent.signing import public_keys_of, read_public_keys, sign
 from tests.support.agent_process import write_config
-from tests.support.keys import make_key, openssl, sign_bundle
+from tests.support.keys import make_key, sign_bundle
+from tests.support.openssl import openssl
 
 PRIVATE = "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n"
 NO_KEY = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
