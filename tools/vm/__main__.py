@@ -14,13 +14,15 @@ from typing import Any
 from tools.errors import ToolError
 from tools.vm import compare, work
 from tools.vm.machine import MACHINES, Machine, boot, prepare
+from tools.vm.process import interrupt_when_told
 
 PAGE = Path(__file__).parents[2] / "docs/arm.md"
 BLOCK = re.compile(r"(<!-- measured: arm -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 when every step held on every machine, 1 when one did not, 2 when a person must act."""
+    """0 when all held on every machine, 1 when not, 2 when a person must act, 130 interrupted."""
+    interrupt_when_told()
     top = argparse.ArgumentParser(prog="python -m tools.vm", description=__doc__)
     top.add_argument("--machine", nargs="+", choices=MACHINES, default=list(MACHINES))
     top.add_argument("--report", action="store_true", help="report on the last runs, run nothing")
@@ -35,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ToolError as error:
         print(f"error: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; no machine is left running", file=sys.stderr)
+        return 130
     return 0 if all(held) else 1
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from tools.cache import cache_folder
 from tools.errors import ToolError
+from tools.vm.process import carry_out
 
 HERE = Path(__file__).parent
-LIMIT_S = 4 * 3600
-"""Emulated, a run takes some ten minutes on an idle core."""
+BUILD_LIMIT_S = LIMIT_S = 4 * 3600
+"""Emulated, a run takes some ten minutes on an idle core, building a disk somewhat more."""
 OUT_BYTES = 64 << 20
 NEEDED = {
     "mmdebstrap": "mmdebstrap",
@@ -77,14 +78,17 @@ def prepare(machine: Machine) -> None:
             f"missing: {', '.join(missing)}",
             f"sudo apt-get install --no-install-recommends {' '.join(missing)}",
         )
-    for command in (
-        ["root.sh", str(machine.folder), machine.architecture],
-        ["disk.sh", str(machine.folder)],
-    ):
-        done = subprocess.run([str(HERE / command[0]), *command[1:]], check=False)
-        if done.returncode:
-            fix = f"see above; if in doubt, rm -r {machine.folder}"
-            raise ToolError(f"tools/vm/{command[0]} failed", fix)
+    script("root.sh", machine, machine.architecture)
+    script("disk.sh", machine)
+
+
+def script(name: str, machine: Machine, *words: str) -> None:
+    """One of the scripts beside this file, on the machine's folder."""
+    try:
+        carry_out([str(HERE / name), str(machine.folder), *words], BUILD_LIMIT_S)
+    except subprocess.SubprocessError as error:
+        fix = f"see above; if in doubt, rm -r {machine.folder}"
+        raise ToolError(f"tools/vm/{name} failed: {error}", fix) from error
 
 
 def is_here(tool: str) -> bool:
@@ -105,8 +109,7 @@ def boot(machine: Machine, work: Path) -> None:
     os.truncate(taken, OUT_BYTES)
     with (machine.out / "console.log").open("wb") as console:
         try:
-            command = qemu(machine, given, taken)
-            subprocess.run(command, stdout=console, stderr=console, timeout=LIMIT_S, check=True)
+            carry_out(qemu(machine, given, taken), LIMIT_S, console)
         except subprocess.SubprocessError as error:
             fix = f"see {machine.out}/console.log"
             raise ToolError(f"the machine {machine.name}: {error}", fix) from error
