@@ -10,7 +10,7 @@ import pytest
 
 from edge_agent.bundle import load_bundle
 from edge_agent.generator import GeneratorSpecialist
-from edge_agent.manifest import MANIFEST
+from edge_agent.manifest import MANIFEST, SIGNATURE
 from tests.support.tiny_bundle import tiny_bundle, write_manifest
 from tests.support.tiny_generator import PROMPT, tiny_generator
 from tools.__main__ import main
@@ -94,5 +94,16 @@ def test_places_that_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "notes" / "todo.txt").write_text("x")
     assert give(tmp_path, SUMMARY, "in") == 2
     assert "is the bundle itself" in capsys.readouterr().err
-    assert give(tmp_path, SUMMARY, "notes") == 2
-    assert "is no bundle" in capsys.readouterr().err
+    for manifest in (None, "", "[]", '{"name": "not of ours"}'):
+        if manifest is not None:
+            (tmp_path / "notes" / MANIFEST).write_text(manifest)
+        assert give(tmp_path, SUMMARY, "notes") == 2
+        assert "is no bundle" in capsys.readouterr().err
+
+
+def test_a_signed_bundle_is_replaced_too(tmp_path: Path) -> None:
+    """Its signature is of it, and says nothing of the new one."""
+    tiny_generator(tmp_path / "in")
+    (tiny_generator(tmp_path / "out") / SIGNATURE).write_text("of the old one")
+    assert give(tmp_path, SUMMARY, "out") == 0
+    assert not (tmp_path / "out" / SIGNATURE).exists()

@@ -6,7 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
-from edge_agent.manifest import MANIFEST
+from edge_agent.manifest import MANIFEST, SIGNATURE
 from tools.errors import ToolError
 
 
@@ -15,13 +15,24 @@ def refuse_foreign_folder(out: Path) -> None:
     another = f"choose another folder, for instance --out {shlex.quote(f'{out}-bundle')}"
     if out.is_symlink():
         raise ToolError(f"{out} is a link, and would be replaced", "name the folder itself")
-    if out.exists() and not (out / MANIFEST).is_file():
+    if not out.exists():
+        return
+    own = _files(out)
+    if own is None:
         raise ToolError(f"{out} exists and is no bundle; it would be replaced", another)
-    if out.exists():
-        own = {MANIFEST, *json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"]}
-        strange = sorted({str(f.relative_to(out)) for f in out.rglob("*") if f.is_file()} - own)
-        if strange:
-            raise ToolError(
-                f"{out} holds {strange[0]}, which is not of its bundle and would be deleted",
-                f"move it away, or {another}",
-            )
+    strange = sorted({str(f.relative_to(out)) for f in out.rglob("*") if f.is_file()} - own)
+    if strange:
+        raise ToolError(
+            f"{out} holds {strange[0]}, which is not of its bundle and would be deleted",
+            f"move it away, or {another}",
+        )
+
+
+def _files(bundle: Path) -> set[str] | None:
+    """The names of a bundle's files, damaged or not; None where its manifest is none."""
+    manifest = bundle / MANIFEST
+    try:
+        listed = json.loads(manifest.read_bytes())["files"] if manifest.is_file() else None
+    except (ValueError, KeyError, TypeError):
+        return None
+    return {MANIFEST, SIGNATURE, *listed} if isinstance(listed, dict) else None
