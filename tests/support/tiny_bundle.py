@@ -84,7 +84,7 @@ def tiny_bundle(
 def write_manifest(path: Path, manifest: dict[str, object]) -> None:
     """Writes ``bundle.json`` with the digests of the files as they are now."""
     names = sorted(file.name for file in path.iterdir() if file.name not in OWN)
-    files = {name: _entry(path / name) for name in names}
+    files = {name: entry((path / name).read_bytes()) for name in names}
     (path / "bundle.json").write_text(json.dumps({**manifest, "files": files}, indent=1))
 
 
@@ -120,8 +120,8 @@ def _break_content(path: Path, how: Breakage, manifest: dict[str, object]) -> No
     write_manifest(path, manifest)
 
 
-def _entry(path: Path) -> dict[str, object]:
-    content = path.read_bytes()
+def entry(content: bytes) -> dict[str, object]:
+    """What the manifest says of a file."""
     return {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
 
 

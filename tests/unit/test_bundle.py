@@ -17,7 +17,7 @@ from edge_agent.bundle import load_bundle
 from edge_agent.errors import BundleError
 from edge_agent.manifest import MANIFEST
 from edge_agent.specialists import load_specialist
-from tests.support.tiny_bundle import break_bundle, tiny_bundle, write_manifest
+from tests.support.tiny_bundle import break_bundle, entry, tiny_bundle, write_manifest
 
 Manifest = dict[str, Any]
 
@@ -35,10 +35,6 @@ def problem(path: Path) -> str:
         load_specialist(load_bundle(path), 1)
     assert caught.value.fix
     return caught.value.problem
-
-
-def entry(content: bytes) -> Manifest:
-    return {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
 
 
 def test_a_good_bundle_gives_the_bytes_it_verified(tiny: Path) -> None:

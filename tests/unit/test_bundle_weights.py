@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from edge_agent.bundle import Bundle, load_bundle
 from edge_agent.errors import BundleError
+from tests.support.tiny_bundle import entry
 from tests.unit.test_manifest import manifest
 
 WEIGHTS = bytes(range(256)) * 8192
@@ -24,8 +24,7 @@ def folder(tmp_path: Path) -> Path:
     for name in content["files"]:
         data = WEIGHTS if name == "weights.bin" else name.encode()
         (tmp_path / name).write_bytes(data)
-        entry = {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
-        content["files"][name] = entry
+        content["files"][name] = entry(data)
     (tmp_path / "bundle.json").write_text(json.dumps(content))
     return tmp_path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
@@ -10,7 +9,7 @@ from pydantic import ValidationError
 
 from edge_agent.bundle import Bundle
 from edge_agent.manifest import MANIFEST, SIGNATURE, Manifest
-from tools.bundling.pack import CARD
+from tools.bundling.pack import CARD, entry
 from tools.errors import ToolError
 
 
@@ -31,7 +30,7 @@ def changed(bundle: Bundle, changes: dict[str, Any]) -> dict[str, bytes]:
     if contents.get(CARD, b"").startswith(heading):
         fresh = f"# {manifest['name']} {manifest['version']}\n".encode()
         contents[CARD] = fresh + contents[CARD].removeprefix(heading)
-        manifest["files"][CARD] = _entry(contents[CARD])
+        manifest["files"][CARD] = entry(contents[CARD]).model_dump()
     contents.pop(SIGNATURE, None)
     return contents | {MANIFEST: _manifest_bytes(manifest)}
 
@@ -60,7 +59,3 @@ def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
             "at most 64, a letter or digit first",
         ) from error
     return raw
-
-
-def _entry(content: bytes) -> dict[str, object]:
-    return {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}

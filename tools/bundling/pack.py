@@ -68,7 +68,7 @@ def add_golden(
 def write_manifest(contents: Contents, out: Path) -> None:
     """Writes ``bundle.json`` over every other file of the folder."""
     names = (MODEL, TOKENIZER, GOLDEN, CARD)
-    files = {name: _entry(out / name) for name in names if (out / name).is_file()}
+    files = {name: entry((out / name).read_bytes()) for name in names if (out / name).is_file()}
     _write_json(out / MANIFEST, manifest(contents, files).model_dump(mode="json"))
 
 
@@ -76,7 +76,7 @@ def replace_file(bundle: Bundle, name: str, content: bytes) -> None:
     """Writes one file of a packed bundle anew, and its digest into the manifest."""
     (bundle.path / name).write_bytes(content)
     plain = json.loads(bundle.raw)
-    plain["files"][name] = _entry(bundle.path / name).model_dump(mode="json")
+    plain["files"][name] = entry(content).model_dump(mode="json")
     _write_json(bundle.path / MANIFEST, plain)
 
 
@@ -154,8 +154,8 @@ def plain_tokenizer(path: Path) -> str:
     return json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
 
 
-def _entry(path: Path) -> FileEntry:
-    content = path.read_bytes()
+def entry(content: bytes) -> FileEntry:
+    """What the manifest says of a file."""
     return FileEntry(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
 
 
