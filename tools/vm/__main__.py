@@ -16,8 +16,9 @@ from tools.vm import compare, work
 from tools.vm.machine import MACHINES, Machine, boot, prepare
 from tools.vm.process import interrupt_when_told
 
-PAGE = Path(__file__).parents[2] / "docs/arm.md"
-BLOCK = re.compile(r"(<!-- measured: arm -->\n).*?(<!-- end -->)", re.DOTALL)
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/arm.md"
+BLOCK = re.compile(r"(<!-- measured: arm -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             for machine in machines:
                 run(machine)
         held = [report(machine) for machine in machines]
-        renew_page()
+        renew_page(machines)
     except ToolError as error:
         print(f"error: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
         return 2
@@ -65,21 +66,24 @@ def report(machine: Machine) -> bool:
     return all(step["held"] for step in steps)
 
 
-def renew_page() -> None:
-    """The table of docs/arm.md, from the last run of each core."""
-    machines = [m for m in MACHINES.values() if (m.out / "logits.json").is_file()]
-    if not machines:
-        return
-    here = json.loads(printed_here())
-    lines = [*compare.HEAD]
+def renew_page(machines: list[Machine]) -> None:
+    """Their lines in the table of docs/arm.md, from the last run of each; others stay."""
+    page, here = PAGE.read_text("utf-8"), json.loads(printed_here())
+    lines = rows(page)
     for machine in machines:
         there = json.loads((machine.out / "logits.json").read_text())
         difference = compare.events(machine.out / "events.jsonl", len(work.texts()))
         figures = compare.logits(here, there)
-        lines.append(compare.row(machine.name, machine.board, figures, difference))
-    table = "\n".join(lines)
-    page = PAGE.read_text("utf-8")
-    PAGE.write_text(BLOCK.sub(lambda found: f"{found[1]}{table}\n{found[2]}", page), "utf-8")
+        lines[machine.name] = compare.row(machine.name, machine.board, figures, difference)
+    table = "\n".join([*compare.HEAD, *(lines[core] for core in MACHINES if core in lines)])
+    PAGE.write_text(BLOCK.sub(lambda found: f"{found[1]}{table}\n{found[3]}", page), "utf-8")
+
+
+def rows(page: str) -> dict[str, str]:
+    """The lines of the table as it stands, by core."""
+    found = BLOCK.search(page)
+    lines = found[2].splitlines()[len(compare.HEAD) :] if found else []
+    return {line.split("|")[1].strip(): line for line in lines}
 
 
 def printed_here() -> str:
@@ -90,7 +94,7 @@ def printed_here() -> str:
         capture_output=True,
         text=True,
         check=True,
-        env={"PYTHONPATH": str(PAGE.parents[1])},
+        env={"PYTHONPATH": str(ROOT)},
     )
     return shown.stdout
 
