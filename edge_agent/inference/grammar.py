@@ -41,17 +41,21 @@ class Grammar:
         self.schema = None if schema is None else narrow(schema)
         self._llguidance = _library()
         self._tokenizer = self._read(tokenizer_json, vocabulary_tokens, stop_tokens)
-        self._fixed: Any = None
-        if self.schema is None or not is_extractive(self.schema):
-            self._fixed = self._compiled("")
-        else:
-            self._compiled("a")
+        extracts = self.schema is not None and is_extractive(self.schema)
+        tried = self._try_out("a" if extracts else "")
+        self._fixed = None if extracts else tried
 
     def start(self, text: str) -> Constraint:
         """The constraint of one output about a text. InferenceFailed when none can be written."""
         if self._fixed is not None:
             return Constraint(self._fixed.deep_copy())
-        return Constraint(self._compiled(text))
+        matcher = self._compiled(text)
+        if matcher.is_error():
+            raise InferenceFailed(
+                f"no grammar can be made of the text: {_why(matcher)}",
+                "send shorter messages, or export the bundle with a smaller --context",
+            )
+        return Constraint(matcher)
 
     def text(self, tokens: Sequence[int]) -> str:
         """What the tokens say. The last character may be cut when the output is not whole."""
@@ -71,7 +75,10 @@ class Grammar:
 
     def _compiled(self, text: str) -> Any:
         source = ANY_TEXT if self.schema is None else lark(self.schema, text)
-        matcher = self._llguidance.LLMatcher(self._tokenizer, source, log_level=0)
+        return self._llguidance.LLMatcher(self._tokenizer, source, log_level=0)
+
+    def _try_out(self, text: str) -> Any:
+        matcher = self._compiled(text)
         if matcher.is_error():
             raise BundleError(
                 f"task.output_schema cannot be compiled: {matcher.get_error()}",
@@ -113,9 +120,15 @@ class Constraint:
 
     def _fail(self, what: str) -> None:
         raise InferenceFailed(
-            f"the output left its grammar: {self._matcher.get_error() or what}",
+            f"the output left its grammar: {_why(self._matcher) or what}",
             "simplify the schema of the bundle: shorter texts, fewer alternatives",
         )
+
+
+def _why(matcher: Any) -> str:
+    """The first line of the library's error: what comes next quotes the message."""
+    said: str = matcher.get_error()
+    return said.partition("\n")[0]
 
 
 def lark(schema: JsonObject, text: str) -> str:

@@ -175,6 +175,15 @@ def test_no_span_fits() -> None:
     assert written({**SPAN, "maxLength": 4}, "leaking pump", random.Random(0)) == "pump"
 
 
+def test_a_text_of_too_many_words() -> None:
+    """The message is at fault, not the bundle; no word of it is told."""
+    rng = random.Random(0)
+    text = "".join(rng.choices("!?,.;:-+*/()[]{}<>=#$%&@^~|", k=150_000))
+    with pytest.raises(InferenceFailed, match="too big") as caught:
+        grammar(SPAN).start(text)
+    assert "\n" not in caught.value.problem
+
+
 def test_a_schema_that_nothing_satisfies_is_refused_when_loaded() -> None:
     """Not when the first message comes."""
     with pytest.raises(BundleError, match="cannot be compiled"):
@@ -193,10 +202,11 @@ def test_free_text_holds_no_special_tokens_and_no_control_characters() -> None:
 
 
 def test_a_token_that_is_not_allowed_is_noticed() -> None:
-    """The constraint does not carry on with something invalid."""
+    """The constraint does not carry on with something invalid, and quotes no output."""
     constraint = grammar({"type": "null"}).start("")
-    with pytest.raises(InferenceFailed, match="left its grammar"):
+    with pytest.raises(InferenceFailed, match="left its grammar") as caught:
         constraint.accept(VOCABULARY - 1)
+    assert "\n" not in caught.value.problem
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
