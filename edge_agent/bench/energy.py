@@ -61,18 +61,22 @@ def watts(meter: Meter, readings: Sequence[Reading]) -> float | None:
 def watched(
     meter: Meter, work: Callable[[], None], clock: Clock, read_every_s: float
 ) -> list[Reading]:
-    """Does the work, and reads the meter meanwhile."""
+    """Does the work; reads the meter before it, meanwhile and after it."""
     readings: list[Reading] = []
-    over = threading.Event()
+    begun, over = threading.Event(), threading.Event()
 
     def look() -> None:
-        while len(readings) < MAX_READINGS and not over.is_set():
+        last = False
+        while not last and len(readings) < MAX_READINGS:
+            last = over.is_set()
             if (values := meter.read()) is not None:
                 readings.append(Reading(clock(), values))
+            begun.set()
             over.wait(read_every_s)
 
     looker = threading.Thread(target=look, daemon=True)
     looker.start()
+    begun.wait()
     try:
         work()
     finally:

@@ -92,6 +92,20 @@ def test_the_sensor_is_read_while_work_is_done() -> None:
     assert sensor.asked == asked
 
 
+def test_work_lies_between_two_readings() -> None:
+    """However short it is and however seldom the sensor is read: counters then tell all of it."""
+    now_s = 5.0
+
+    def work() -> None:
+        nonlocal now_s
+        now_s = 7.0
+
+    meter = PowerMeter("board", lambda: 2.0)
+    found = watched(meter, work, lambda: now_s, 3600.0)
+    assert [reading.at_s for reading in found] == [5.0, 7.0]
+    assert watts(meter, found) == 2.0
+
+
 def _wait(sensor: Sensor) -> None:
     assert sensor.enough.wait(30)
 
