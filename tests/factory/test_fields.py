@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edge_agent.types import Extract, ModelCard, Output
+from edge_agent.types import End, Extract, ModelCard, Output
 from tools.evaluation.fields import score_writing
 from tools.writing.pairs import Pair, spelled
 
@@ -21,8 +21,8 @@ def test_a_field_is_right_when_the_very_same_value_stands_there() -> None:
     """Null is no value: neither written nor wanted."""
     pairs = [pair(asset="pump 1", due=None, level="low"), pair(asset="pump", due="today")]
     outputs = [
-        Output("complete", CARD, {"asset": "pump 1", "due": "now", "level": "high"}),
-        Output("complete", CARD, {"asset": "pump", "due": None}),
+        Output(End.COMPLETE, CARD, {"asset": "pump 1", "due": "now", "level": "high"}),
+        Output(End.COMPLETE, CARD, {"asset": "pump", "due": None}),
     ]
     scores = score_writing(pairs, outputs)
     assert (scores.all.right, scores.all.written, scores.all.wanted) == (2, 4, 4)
@@ -34,13 +34,13 @@ def test_a_field_is_right_when_the_very_same_value_stands_there() -> None:
 
 def test_items_of_a_list_count_each_and_in_any_order() -> None:
     wanted = pair(symptoms=["hot", "loud", "hot"])
-    found = Output("complete", CARD, {"symptoms": ["loud", "hot", "wet"]})
+    found = Output(End.COMPLETE, CARD, {"symptoms": ["loud", "hot", "wet"]})
     score = score_writing([wanted], [found]).fields["/symptoms"]
     assert (score.right, score.written, score.wanted) == (2, 3, 3)
 
 
 def test_an_output_that_is_not_whole_has_no_fields() -> None:
-    scores = score_writing([pair(asset="pump 1")], [Output("token-limit", CARD)])
+    scores = score_writing([pair(asset="pump 1")], [Output(End.TOKEN_LIMIT, CARD)])
     assert (scores.complete, scores.all.written, scores.all.wanted) == (0, 0, 1)
     assert scores.as_dict()["valid"] == 0.0
 
@@ -50,7 +50,7 @@ def test_a_string_that_is_not_where_its_extract_says_is_invented() -> None:
     right = (Extract("/asset", 0, 6), Extract("/parts/0", 7, 12))
     wrong = (Extract("/asset", 0, 4), Extract("/parts/0", 7, 12))
     for extracts, count in ((right, 0), (wrong, 1)):
-        output = Output("complete", CARD, value, extracts=extracts)
+        output = Output(End.COMPLETE, CARD, value, extracts=extracts)
         assert score_writing([pair(**value)], [output]).invented == count
 
 
