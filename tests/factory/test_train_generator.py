@@ -64,7 +64,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 def arguments(base: Path, site: Path, out: Path, *more: str) -> list[str]:
     paths = ["--base", str(base), "--data", str(site), "--task", str(site / "task.json")]
-    return ["train", *paths, "--out", str(out), "--threads", "1", "--epochs", "12", *more]
+    return ["train", *paths, "--out", str(out), "--threads", "1", "--epochs", "5", *more]
 
 
 def digests(bundle: Path) -> dict[str, str]:
