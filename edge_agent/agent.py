@@ -33,8 +33,6 @@ OUTBOUND_WINDOW = 64
 """Publishes without PUBACK at one time, where the broker's Receive Maximum permits more."""
 SIGNALS_A_TURN = 512
 LONGEST_WAIT_S = 5.0
-NO_MATCHING_SUBSCRIBERS = 0x10
-FAILURE = 0x80
 
 
 class Agent:
@@ -82,8 +80,8 @@ class Agent:
             self._acknowledge()
             self._send()
             self._keep_time()
-        self._transport.stop(self.config.limits.stop_timeout_s)
-        self._reloader.stop(self.config.limits.stop_timeout_s)
+        self._transport.stop(self._stop_left_s())
+        self._reloader.stop(self._stop_left_s())
 
     # signals
 
@@ -158,9 +156,8 @@ class Agent:
         publication = self._outbox.in_flight(signal.mid)
         if publication is None:
             return
-        if signal.reason < FAILURE:
-            heard = signal.reason != NO_MATCHING_SUBSCRIBERS
-            self._metrics.delivered(self._now_s, heard=heard)
+        if not signal.refused:
+            self._metrics.delivered(self._now_s, heard=signal.heard)
             self._outbox.confirm(signal.mid)
             return
         error = self._keeper.publish_refused(signal, publication)
@@ -285,6 +282,9 @@ class Agent:
         self._notifier.stopping()
         self._reloader.give_up()
         self._log.info("stopping", reason=reason, in_hand=len(self._ledger))
+
+    def _stop_left_s(self) -> float:
+        return max(0.0, (self._stop_by_s or 0.0) - self._clock.monotonic())
 
     def _stopped(self) -> bool:
         """Whether a stop was asked for and all in hand is done, or its time is over."""

@@ -17,6 +17,10 @@ from edge_agent.certificates import Certificate
 from edge_agent.errors import AgentError
 from edge_agent.types import Delivery, JsonObject, Publication
 
+NO_MATCHING_SUBSCRIBERS = 0x10
+FAILURE = 0x80
+"""Reason codes (MQTT 5, 2.4): this one and those above it say no."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
@@ -27,12 +31,22 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The broker answered our PUBLISH. ``reason`` below 0x80 is success."""
+    """The broker answered our PUBLISH. ``reason`` is that of the PUBACK (MQTT 5, 3.4.2.1)."""
 
     epoch: int
     mid: int
     reason: int
     reason_name: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether the broker did not take it."""
+        return self.reason >= FAILURE
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody has subscribed to it; True where the broker does not say."""
+        return self.reason != NO_MATCHING_SUBSCRIBERS
 
 
 @dataclass(frozen=True, slots=True)

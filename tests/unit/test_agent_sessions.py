@@ -9,7 +9,9 @@ import jsonschema
 import pytest
 
 from edge_agent.errors import BrokerRefused, BrokerUnavailable, ConfigError
+from edge_agent.reload import Loader
 from edge_agent.transport.address import BrokerAddress, said_goodbye
+from edge_agent.transport.loopback import LoopbackTransport
 from edge_agent.wire.schema import json_schema
 from tests.support.agent_process import NotifySocket
 from tests.support.waiting import wait_until
@@ -147,6 +149,27 @@ def test_a_stop_does_not_wait_for_ever(make_site: MakeSite) -> None:
     site.run()
     assert site.events == ["pump"]
     assert site.acked == ["pump"]
+
+
+def test_all_of_a_stop_has_one_deadline(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What finishing the work has left of it is for the transport, and then for the loader."""
+    site, given = make_site(limits={"stop_timeout_s": 10}), []
+
+    def stop(_: LoopbackTransport, timeout_s: float) -> None:
+        given.append(timeout_s)
+        site.now_s += 2
+
+    def mend() -> None:
+        site.broker.answering = True
+        site.cut()
+
+    monkeypatch.setattr(LoopbackTransport, "stop", stop)
+    monkeypatch.setattr(Loader, "wait", lambda _, timeout_s: given.append(timeout_s))
+    site.broker.answering = False
+    site.run(site.send("pump"), site.stop, site.wait(3), mend)
+    assert (site.events, given) == (["pump"], [7, 5])
 
 
 def test_a_second_stop_is_at_once(site: Site) -> None:

@@ -30,7 +30,6 @@ ANSWER_WAIT_S = 5.0
 QUIET_S = 0.5
 WINDOW = 2
 SENT = 6
-FAILURE = 0x80
 MANY = 2
 """More topics than that are granted together."""
 TEXT = "pump 7 is leaking"
@@ -51,7 +50,7 @@ def echo(patient: Patient) -> Finding:
             return _may_not(config, f"subscribe to {topic}: {refusal}", right)
         begun_s = time.monotonic()
         answer = visit.publish(Publication(topic, b"{}", JSON))
-        if answer.reason >= FAILURE:
+        if answer.refused:
             return _may_not(config, f"publish to {topic}: {answer.reason_name}", right)
         if not visit.wait_for(lambda: bool(visit.arrived), ECHO_LIMIT_S):
             return _may_not(config, f"read {topic}: no echo came", right)
@@ -69,7 +68,7 @@ def answer(patient: Patient) -> Finding:
         visit.subscribe(topic)
         begun_s = time.monotonic()
         sent = visit.publish(Publication(request, body, JSON))
-        if sent.reason >= FAILURE:
+        if sent.refused:
             return _may_not(config, f"publish to {request}: {sent.reason_name}", f"write {request}")
         if not visit.wait_for(lambda: bool(visit.arrived), ANSWER_WAIT_S):
             return error(
@@ -182,7 +181,7 @@ def publications(patient: Patient) -> Iterator[Finding]:
     trials += [Publication(one.topic, one.payload, JSON) for one in kept if one]
     with Visit(visitor(config)) as visit:
         answers = {trial.topic: visit.publish(trial) for trial in trials}
-    refused = {topic: a.reason_name for topic, a in answers.items() if a.reason >= FAILURE}
+    refused = {topic: a.reason_name for topic, a in answers.items() if a.refused}
     if not refused:
         yield ok(f"{len(answers)} topics granted", *answers)
     elif len(refused) > MANY:
