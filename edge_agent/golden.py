@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from edge_agent.bundle import Bundle
 from edge_agent.errors import BundleError, InferenceFailed
 from edge_agent.generator import GeneratorSpecialist, load_writer
 from edge_agent.manifest import GOLDEN
 from edge_agent.specialists import Specialist, load_specialist
-from edge_agent.types import Prediction
+from edge_agent.types import Output, Prediction
 
+Answered = TypeVar("Answered", Prediction, Output)
 CONFIDENCE_TOLERANCE = 0.05
 SHOWN_DIFFERENCES = 5
 
@@ -32,13 +34,12 @@ def proof(bundle: Bundle, threads: int | None = None) -> str:
 def check_golden(bundle: Bundle, specialist: Specialist) -> int:
     """Lets the runtime answer the golden messages again; how many. Raises BundleError."""
 
-    def answered(item: dict[str, Any]) -> Iterator[str]:
+    def answered(text: str) -> Prediction:
         """One message a run: other threads and little memory must do meanwhile."""
-        (prediction,) = specialist.predict([item["text"]])
-        return differences(item, prediction)
+        return specialist.predict([text])[0]
 
     fix = "compare the versions of onnxruntime here and where it was trained, or train it again"
-    return _check(bundle, answered, fix)
+    return _check(bundle, answered, differences, fix)
 
 
 def check_written(bundle: Bundle, specialist: GeneratorSpecialist) -> int:
@@ -47,12 +48,11 @@ def check_written(bundle: Bundle, specialist: GeneratorSpecialist) -> int:
     Each must be written about in full. Processors round differently, so what is written may differ.
     """
 
-    def written(item: dict[str, Any]) -> Iterator[str]:
-        output = specialist.write(item["text"])
+    def unfinished(item: dict[str, Any], output: Output) -> Iterator[str]:
         if not output.complete:
             yield f"{item['text']!r}: no whole output: {output.end.value}"
 
-    return _check(bundle, written, more_room(bundle))
+    return _check(bundle, specialist.write, unfinished, more_room(bundle))
 
 
 def more_room(bundle: Bundle) -> str:
@@ -63,18 +63,22 @@ def more_room(bundle: Bundle) -> str:
     )
 
 
-def _check(bundle: Bundle, answered: Callable[[dict[str, Any]], Iterator[str]], fix: str) -> int:
-    lines = bundle.contents.get(GOLDEN, b"").splitlines()
-    try:
-        items = [json.loads(line) for line in lines if line.strip()]
-        found = [difference for item in items for difference in answered(item)]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BundleError(
-            f"bundle {bundle.path}: {GOLDEN} cannot be read ({error!r})",
-            "train the bundle again, or copy it again from where it came",
-        ) from error
-    except InferenceFailed as error:
-        raise BundleError(f"bundle {bundle.path}: {GOLDEN}: {error.problem}", error.fix) from error
+def _check(
+    bundle: Bundle,
+    answer: Callable[[str], Answered],
+    compare: Callable[[dict[str, Any], Answered], Iterator[str]],
+    fix: str,
+) -> int:
+    items = _items(bundle)
+    found: list[str] = []
+    for item in items:
+        try:
+            answered = answer(item["text"])
+        except InferenceFailed as error:
+            problem = f"bundle {bundle.path}: {GOLDEN}: {error.problem}"
+            raise BundleError(problem, error.fix) from error
+        with _readable(bundle):
+            found += compare(item, answered)
     if found:
         more = len(found) - SHOWN_DIFFERENCES
         shown = "\n  ".join(found[:SHOWN_DIFFERENCES] + ([f"and {more} more"] if more > 0 else []))
@@ -82,6 +86,27 @@ def _check(bundle: Bundle, answered: Callable[[dict[str, Any]], Iterator[str]], 
             f"bundle {bundle.path} does not answer as {GOLDEN} has it:\n  {shown}", fix
         )
     return len(items)
+
+
+def _items(bundle: Bundle) -> list[dict[str, Any]]:
+    with _readable(bundle):
+        lines = bundle.contents.get(GOLDEN, b"").splitlines()
+        items = [json.loads(line) for line in lines if line.strip()]
+        if any(not isinstance(item["text"], str) for item in items):
+            raise TypeError("a text is no string")
+        return items
+
+
+@contextmanager
+def _readable(bundle: Bundle) -> Iterator[None]:
+    """Around what looks at the lines, and never at the model: its bugs are no bad lines."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            f"bundle {bundle.path}: {GOLDEN} cannot be read ({error!r})",
+            "train the bundle again, or copy it again from where it came",
+        ) from error
 
 
 def differences(item: dict[str, Any], prediction: Prediction) -> Iterator[str]:

@@ -102,6 +102,16 @@ def test_what_cannot_be_answered(bundle: Bundle, specialist: Specialist) -> None
     assert caught.value.fix == "try"
 
 
+def test_a_bug_met_by_the_model_is_not_put_on_the_file(
+    bundle: Bundle, specialist: Specialist
+) -> None:
+    """The lines are right: who copied the bundle again would copy it in vain."""
+    golden = with_golden(bundle, as_golden("pump", specialist.predict(["pump"])[0]))
+    for bug in (ValueError("axis"), KeyError("axis"), TypeError("axis")):
+        with pytest.raises(type(bug), match="axis"):
+            check_golden(golden, Said(specialist, bug))
+
+
 def test_only_a_few_differences_are_shown(bundle: Bundle, specialist: Specialist) -> None:
     """Five, and how many more."""
     (prediction,) = specialist.predict(["pump"])
