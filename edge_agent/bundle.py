@@ -19,7 +19,15 @@ from pydantic import ValidationError
 
 from edge_agent import __version__
 from edge_agent.errors import BundleError
-from edge_agent.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, WEIGHTS, Manifest
+from edge_agent.manifest import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    SIGNATURE,
+    WEIGHTS,
+    GenerationTask,
+    GeneratorShape,
+    Manifest,
+)
 from edge_agent.signing import MAX_SIGNATURE_BYTES, BadSignature, PublicKeys
 from edge_agent.types import ModelCard
 
@@ -138,6 +146,18 @@ def check_kind(claim: Claim, kind: str) -> None:
     if claim.manifest.kind != kind:
         problem, fix = OTHER_KIND[kind]
         raise BundleError(f"bundle {claim.path}: {problem}", fix)
+
+
+def writing_task(claim: Claim) -> tuple[GeneratorShape, GenerationTask]:
+    """What a bundle that writes is, and what it is to do. BundleError when nobody has said."""
+    check_kind(claim, "generator")
+    shape, task = claim.manifest.generator, claim.manifest.task
+    if shape is None or task is None:
+        raise BundleError(
+            f"bundle {claim.path}: not a generator with a task",
+            "give it one: python -m tools give-task BUNDLE --task TASK.json --out NEW",
+        )
+    return shape, task
 
 
 def _read_signature(path: Path) -> bytes | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_agent.bundle import Bundle, check_kind
+from edge_agent.bundle import Bundle, writing_task
 from edge_agent.errors import BundleError, InferenceFailed
 from edge_agent.inference.causal import CausalModel
 from edge_agent.inference.decode import (
@@ -36,18 +36,12 @@ class GeneratorSpecialist:
     """Writes one output at a time: ``begin`` another only when the last is over."""
 
     def __init__(self, bundle: Bundle, threads: int, clock: Callable[[], float]) -> None:
-        manifest = bundle.manifest
-        shape, task = manifest.generator, manifest.task
-        if shape is None or task is None:
-            raise BundleError(
-                f"bundle {bundle.path}: not a generator with a task",
-                "give it one: python -m tools give-task BUNDLE --task TASK.json --out NEW",
-            )
+        shape, task = writing_task(bundle)
         self.card: ModelCard = bundle.card
         self._task = task
         self._clock = clock
         tokenizer = bundle.contents[TOKENIZER]
-        room = manifest.max_tokens - task.max_output_tokens
+        room = bundle.manifest.max_tokens - task.max_output_tokens
         self._prompts = PromptEncoder(tokenizer, task.prompt, room)
         self._grammar = Grammar(tokenizer, task.output_schema, shape.vocabulary, shape.stop_tokens)
         model = _model(bundle, threads)
@@ -156,7 +150,6 @@ class Writing:
 
 def load_writer(bundle: Bundle, threads: int | None = None) -> GeneratorSpecialist:
     """That of a verified bundle, on the machine's clock. ``threads``: half of the cores."""
-    check_kind(bundle, "generator")
     return GeneratorSpecialist(bundle, threads or default_threads(), time.monotonic)
 
 

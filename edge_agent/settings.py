@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict, SettingsError
 
-from edge_agent.bundle import Bundle, Claim, check_kind, load_bundle
+from edge_agent.bundle import Bundle, Claim, check_kind, load_bundle, writing_task
 from edge_agent.config import ENV_PREFIX, Config
 from edge_agent.errors import ConfigError
 from edge_agent.signing import PublicKeys, read_public_keys
@@ -170,7 +170,7 @@ def _anchored(config: Config, folder: Path) -> Config:
 
 def configured_bundle(config: Config) -> Bundle:
     """The bundle that the configuration asks for, verified. SetupError."""
-    bundle = _of_kind("encoder", champion_path(config), configured_keys(config))
+    bundle = _encoder(champion_path(config), configured_keys(config))
     check_stages(config, bundle)
     return bundle
 
@@ -179,14 +179,16 @@ def configured_challenger(config: Config) -> Bundle | None:
     """The bundle on trial, verified; None when there is none. SetupError."""
     if config.challenger is None:
         return None
-    return _of_kind("encoder", config.challenger.bundle, configured_keys(config))
+    return _encoder(config.challenger.bundle, configured_keys(config))
 
 
 def configured_writers(config: Config) -> dict[str, Bundle]:
     """The bundles that write, by the names of their specialists, verified. SetupError."""
     keys = configured_keys(config)
-    named = config.specialists.items()
-    return {name: _of_kind("generator", one.bundle, keys) for name, one in named}
+    writers = {name: load_bundle(one.bundle, keys) for name, one in config.specialists.items()}
+    for bundle in writers.values():
+        writing_task(bundle)
+    return writers
 
 
 def champion_path(config: Config) -> Path:
@@ -194,9 +196,9 @@ def champion_path(config: Config) -> Path:
     return config.model.bundle or default_bundle()
 
 
-def _of_kind(kind: str, path: Path, keys: PublicKeys | None) -> Bundle:
+def _encoder(path: Path, keys: PublicKeys | None) -> Bundle:
     bundle = load_bundle(path, keys)
-    check_kind(bundle, kind)
+    check_kind(bundle, "encoder")
     return bundle
 
 

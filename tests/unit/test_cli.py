@@ -15,7 +15,7 @@ from edge_agent import __version__
 from edge_agent.cli import main
 from edge_agent.wire.schema import DOCUMENTS, json_schema
 from tests.support.agent_process import write_config
-from tests.support.tiny_bundle import break_bundle
+from tests.support.tiny_bundle import break_bundle, write_manifest
 from tests.support.tiny_generator import tiny_generator
 from tests.support.versions import make_version
 
@@ -145,6 +145,20 @@ def test_check_config_looks_at_the_challenger(tiny: Path, tmp_path: Path, capsys
     break_bundle(other, "digest")
     assert main(["check-config", "--config", str(config)]) == 78
     assert "model.onnx is damaged" in capsys.readouterr().err
+
+
+def test_check_config_looks_at_what_writes(tiny: Path, tmp_path: Path, capsys: Any) -> None:
+    """A generator that nobody gave a task is refused here as by the agent, with the command."""
+    writer = tiny_generator(tmp_path / "writer")
+    named = {"work-order": {"bundle": str(writer)}}
+    config = write_config(tmp_path / "c.toml", 1883, tiny, specialists=named)
+    assert main(["check-config", "--config", str(config)]) == 0
+    assert "specialist work-order: bundle tiny-generator is usable" in capsys.readouterr().err
+    manifest = json.loads((writer / "bundle.json").read_text())
+    del manifest["task"]
+    write_manifest(writer, manifest)
+    assert main(["check-config", "--config", str(config)]) == 78
+    assert "give-task" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["check-config", "run"])
