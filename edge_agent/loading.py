@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -30,8 +30,7 @@ from edge_agent.signing import PublicKeys
 from edge_agent.specialists import Specialist, load_specialist
 from edge_agent.watch import BundleWatch
 
-Loaded = TypeVar("Loaded")
-"""A specialist, of either kind."""
+Loaded = TypeVar("Loaded", Specialist, GeneratorSpecialist)
 PEAK_PER_BYTE = 4
 """Bytes taken for a moment for each byte of a bundle while it loads: measured 3.4."""
 PEAK_PER_MAPPED_BYTE = 2
@@ -80,9 +79,8 @@ def next_fleet(config: Config, current: Fleet) -> Fleet:
     keys = configured_keys(config)
     claims = [_claim(path, keys) for path in bundle_paths(config)]
     check_stages(config, claims[0])
-    known = {one.card.digest: one for one in current.specialists}
     load = partial(_specialist, config=config, prove=True)
-    champion, *challenger = [_proved(claim, known, load) for claim in claims]
+    champion, *challenger = _proved_all(claims, current.specialists, load)
     writers = _proved_writers(config, keys, current)
     fleet = Fleet(champion, writers=writers, stages=_stages(config))
     return _with_trial(fleet, challenger[0], config) if challenger else fleet
@@ -92,9 +90,9 @@ def _proved_writers(
     config: Config, keys: PublicKeys | None, current: Fleet
 ) -> dict[str, GeneratorSpecialist]:
     claims = {name: _claim(path, keys) for name, path in writer_paths(config).items()}
-    known = {one.card.digest: one for one in current.writers.values()}
     load = partial(_writer, config=config, prove=True)
-    return {name: _proved(claim, known, load) for name, claim in claims.items()}
+    writers = _proved_all(claims.values(), current.writers.values(), load)
+    return dict(zip(claims, writers, strict=True))
 
 
 def _with_trial(fleet: Fleet, challenger: Specialist, config: Config) -> Fleet:
@@ -115,6 +113,18 @@ def _writer(bundle: Bundle, config: Config, *, prove: bool = False) -> Generator
         check_written(bundle, writer)
     bundle.contents.clear()
     return writer
+
+
+def _proved_all(
+    claims: Iterable[Claim], current: Iterable[Loaded], load: Callable[[Bundle], Loaded]
+) -> list[Loaded]:
+    """One for each claim; a bundle that is named twice is loaded once."""
+    known = {one.card.digest: one for one in current}
+    found = []
+    for claim in claims:
+        known[claim.digest] = _proved(claim, known, load)
+        found.append(known[claim.digest])
+    return found
 
 
 def _proved(claim: Claim, known: Mapping[str, Loaded], load: Callable[[Bundle], Loaded]) -> Loaded:

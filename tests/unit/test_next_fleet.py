@@ -72,3 +72,17 @@ def test_a_damaged_champion_in_use_is_found(writing: Site, tmp_path: Path, tiny:
     point(tmp_path / "current", break_bundle(copy, "digest"))
     with pytest.raises(BundleError, match="is damaged"):
         next_fleet(writing.config, writing.supply.fleet)
+
+
+def test_a_new_bundle_that_is_named_twice_is_loaded_once(
+    make_site: Callable[..., Site], tmp_path: Path, tiny: Path
+) -> None:
+    """As champion and challenger: a small machine has no memory for two of it."""
+    (tmp_path / "current").symlink_to(tiny)
+    named = {"bundle": str(tmp_path / "current")}
+    site = make_site(model=named, challenger={**named, "mode": "canary", "share": 0.5})
+    point(tmp_path / "current", make_version(tiny, tmp_path / "two", "2.0.0"))
+    fleet = next_fleet(site.config, site.supply.fleet)
+    assert fleet.card.version == "2.0.0"
+    assert fleet.trial is not None
+    assert fleet.trial.challenger is fleet.champion
