@@ -12,12 +12,14 @@ from edge_agent.errors import SetupError
 FULL = "make room on it: df -h {folder}"
 READ_ONLY = "make it writable: sudo mount -o remount,rw $(findmnt -no TARGET --target {folder})"
 FORBIDDEN = "say it again with sudo, or choose another folder"
+LINK = "a link may not stand there: sudo rm {place}, then say it again"
 FIXES = {
     errno.ENOSPC: FULL,
     errno.EDQUOT: FULL,
     errno.EROFS: READ_ONLY,
     errno.EACCES: FORBIDDEN,
     errno.EPERM: FORBIDDEN,
+    errno.ELOOP: LINK,
 }
 OTHER = "see what lies there: ls -ld {folder}"
 
@@ -29,5 +31,5 @@ def explained(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         place = error.filename or folder
-        fix = FIXES.get(error.errno or 0, OTHER).format(folder=folder)
+        fix = FIXES.get(error.errno or 0, OTHER).format(folder=folder, place=place)
         raise SetupError(f"{place}: {error.strerror or error}", fix) from error

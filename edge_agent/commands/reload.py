@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_agent.commands import serve
 from edge_agent.config import Config
+from edge_agent.disk import explained
 from edge_agent.errors import BundleError, SetupError
 from edge_agent.presence import reload_since, running_pid
 from edge_agent.settings import load_config
@@ -49,16 +50,21 @@ def _find(config: Config) -> tuple[Path, int]:
     """Runtime directory and process of the running agent. SetupError when there is none."""
     folders = list(dict.fromkeys(_folders(config)))
     for folder in folders:
-        try:
-            pid = running_pid(folder)
-        except PermissionError as error:
-            raise _not_ours(folder) from error
-        if pid is not None:
+        if (pid := _pid(folder)) is not None:
             return folder, pid
     raise SetupError(
         f"no agent runs with the runtime directory {' or '.join(map(str, folders))}",
         "start it: sudo systemctl start edge-agent; if it runs, give the same --config as it has",
     )
+
+
+def _pid(folder: Path) -> int | None:
+    """The agent of this runtime directory, None when there is none. SetupError."""
+    with explained(folder):
+        try:
+            return running_pid(folder)
+        except PermissionError as error:
+            raise _not_ours(folder) from error
 
 
 def _folders(config: Config) -> Iterator[Path]:
@@ -78,7 +84,7 @@ def _not_ours(folder: Path) -> SetupError:
 
 def _wait(folder: Path, began_s: float, wait_s: float) -> JsonObject:
     while (told := reload_since(folder, began_s)) is None:
-        if running_pid(folder) is None:
+        if _pid(folder) is None:
             raise SetupError("the agent ended meanwhile", "see its log: journalctl -u edge-agent")
         if time.monotonic() - began_s > wait_s:
             raise SetupError(

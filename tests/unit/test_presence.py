@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.cli import main
 from edge_agent.presence import FLOCK, Presence, reload_since, running_pid
-from tests.support.agent_process import ROOT
+from tests.support.agent_process import ROOT, write_config
 from tests.support.waiting import wait_until
 
 HOLD = """
@@ -87,3 +89,17 @@ def test_word_that_cannot_be_left_stops_nobody(tmp_path: Path) -> None:
     presence.tell({"outcome": "changed"}, began_s=5.0)
     assert reload_since(tmp_path, 0.0) is None
     presence.close()
+
+
+def test_whom_to_ask_is_not_looked_for_through_a_link(
+    tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`edge-agent reload` says what lies there and how to mend it; it shows no traceback."""
+    config = write_config(tmp_path / "c.toml", 1, tiny)
+    (tmp_path / "run" / "agent.lock").symlink_to(tmp_path / "elsewhere")
+    assert main(["reload", "--config", str(config)]) == 78
+    said = capsys.readouterr().err
+    (fix,) = re.findall(r"sudo (rm .*), then", said)
+    subprocess.run(fix, shell=True, check=True)
+    assert main(["reload", "--config", str(config)]) == 78
+    assert "no agent runs with the runtime directory" in capsys.readouterr().err
