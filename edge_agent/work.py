@@ -60,9 +60,12 @@ class Work:
         return len(self._shadow) > 0
 
     def take_over(self, fleet: Fleet) -> None:
-        """From the next batch on, this Fleet answers."""
-        if fleet != self.fleet or not self.on_trial:
-            self.fleet = fleet
+        """From the next batch on, this Fleet answers. A trial between the same two goes on."""
+        before, on_trial = self.fleet, self.on_trial
+        self.fleet = fleet
+        if on_trial and (fleet.champion, fleet.trial) == (before.champion, before.trial):
+            self._shadow.fleet = fleet
+        else:
             self._shadow = self._fresh_shadow()
 
     def pardon(self) -> None:

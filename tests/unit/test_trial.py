@@ -177,6 +177,21 @@ def test_a_shadow_waits_until_the_events_are_out(site: Site, challenger: Watched
     assert challenger.asked == [["pump"]]
 
 
+@pytest.mark.parametrize(("other", "compared"), [("writers", 2), ("champion", 1)])
+def test_the_counts_begin_anew_with_either_bundle(
+    site: Site, challenger: Watched, other: str, compared: int
+) -> None:
+    """And go on when only what writes has changed: the comparison is the same."""
+    give(site, challenger, "shadow")
+    changes = {"writers": {"stages": {"elsewhere": "new"}}, "champion": {"champion": challenger}}
+
+    def reload() -> None:
+        site.agent._work.take_over(replace(site.supply.fleet, **changes[other]))
+
+    site.run(site.send("pump"), reload, site.send("tank"), site.wait(61), lambda: None)
+    assert health(site)["shadow"]["compared"] == compared
+
+
 def test_a_failing_shadow_is_counted(site: Site, challenger: Watched) -> None:
     """Nothing else comes of it."""
     challenger.failures = {"bad": InferenceFailed("cannot", "try")}
