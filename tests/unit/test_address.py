@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,22 @@ def test_tls_checks_name_and_authority(pems: Certificates) -> None:
     assert [ca["subject"] for ca in context.get_ca_certs()] == [
         ((("commonName", "Test authority"),),)
     ]
+
+
+def test_an_authority_without_key_usage_is_taken(
+    pems: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `openssl req -x509` makes it. What Python has by default from 3.13 on refuses it."""
+    default = ssl.create_default_context
+
+    def newer(**given: Any) -> ssl.SSLContext:
+        context = default(**given)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", newer)
+    context = tls_context(address(ca_file=pems.ca))
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
 
 
 def test_without_an_authority_the_systems_count() -> None:
