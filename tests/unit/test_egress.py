@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from edge_agent.cli import main
-from edge_agent.egress import Egress, beyond, drop_in, egress, name_servers
+from edge_agent.egress import DROP_IN, Egress, beyond, drop_in, egress, name_servers
 from edge_agent.errors import ConfigError
 from edge_agent.transport.address import BrokerAddress, unreachable
-from tests.support.agent_process import write_config
+from tests.support.agent_process import ROOT, write_config
 
 HOST_ADDRESS = "192.0.2.7"
 RESOLV_CONF = """\
@@ -127,3 +128,11 @@ def test_an_unreachable_broker_elsewhere_points_to_the_command(host: str, *, tol
     """A filtered connection only times out, so the fix must tell of the filter."""
     fix = unreachable(BrokerAddress(host, 1883, "c"), "timed out").fix
     assert ("edge-agent allow-broker" in fix) is told
+
+
+def test_a_purge_takes_what_allow_broker_wrote() -> None:
+    """The drop-in of this name, and nothing beside it."""
+    script = (ROOT / "deb/postrm").read_text()
+    (folder,) = re.findall(r"^DROP_INS=(.*)$", script, re.MULTILINE)
+    removed = re.findall(r"^rm -f \$DROP_INS/(.*)$", script, re.MULTILINE)
+    assert [Path(folder, name) for name in removed] == [DROP_IN]
