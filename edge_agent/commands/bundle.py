@@ -20,6 +20,8 @@ from edge_agent.signing import PublicKeys, read_public_keys
 from edge_agent.staging import called, opened
 from edge_agent.store import KEEP, SYSTEM_STORE, Change, Installed, Store, default_store
 
+DISK = Path("/var/tmp")  # noqa: S108 - used through tempfile alone
+"""For what is large; outlives a start of the machine, so it is no memory."""
 HEADER = ("BUNDLE", "VERSION", "DIGEST", "MB", "INSTALLED", "")
 
 
@@ -159,9 +161,10 @@ def _list(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     source: Path = options.source
     keys = _keys(options, _config(options))
+    place = _room(source)
     with (
-        explained(Path(tempfile.gettempdir())),
-        tempfile.TemporaryDirectory(prefix="edge-agent-") as work,
+        explained(place),
+        tempfile.TemporaryDirectory(prefix="edge-agent-", dir=place) as work,
     ):
         folder = opened(source, Path(work))
         with called(source, folder):
@@ -175,6 +178,12 @@ def _verify(options: argparse.Namespace) -> int:
     else:
         print("signed; not checked, since no public key is configured: --public-key FILE")
     return 0
+
+
+def _room(source: Path) -> Path:
+    """Where an archive is unpacked: on the disk it lies on, for /tmp may be memory."""
+    places = (source.absolute().parent, DISK)
+    return next((place for place in places if os.access(place, os.W_OK)), DISK)
 
 
 def _answered(folder: Path, keys: PublicKeys | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -192,6 +193,22 @@ def test_verify_says_who_signed_and_installs_nothing(say: Say, root: Path, tmp_p
     break_bundle(source, "digest")
     assert f"bundle {source}: model.onnx is damaged" in say("verify", source, code=78)
     assert not root.exists()
+
+
+def test_an_archive_is_unpacked_beside_itself(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in /tmp, which may be memory: where that has no room, there is room on the disk."""
+    source = make_version(tmp_path, "1.0.0")
+    archive = shutil.make_archive(str(tmp_path / "card" / "tiny"), "gztar", tmp_path, source.name)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no-room"))
+    assert "every file is as its manifest says" in say("verify", archive)
+    assert [path.name for path in Path(archive).parent.iterdir()] == ["tiny.tar.gz"]
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr(command, "DISK", tmp_path / "disk")
+    assert f"{tmp_path / 'disk'}" in say("verify", archive, code=78)
+    (tmp_path / "disk").mkdir()
+    assert "every file is as its manifest says" in say("verify", archive)
 
 
 def test_verify_lets_it_answer(say: Say, tmp_path: Path) -> None:
