@@ -17,11 +17,14 @@ def next_command(report: Report, patient: Patient) -> str:
     probe = ["--probe"] if patient.probe else []
     doctor = shlex.join(["edge-agent", "doctor", *config, *patient.flags, *probe])
     findings = [finding for result in report.results for finding in result.findings]
+    left = dict.fromkeys(r.check.group for r in report.results if r.findings[0].unfinished)
+    rest = f"what there was no time for: `{doctor} --only {' '.join(left)}`" if left else ""
     if bad := [r.check.id for r in report.of(Status.ERROR, Status.WARNING)]:
         only = f" --only {' '.join(bad)}" if len(bad) <= MAX_IDS else ""
-        return f"do the fixes above, then `{doctor}{only}`"
-    if left := [r.check.group for r in report.results if r.findings[0].unfinished]:
-        return f"what there was no time for: `{doctor} --only {' '.join(dict.fromkeys(left))}`"
+        fixes = f"do the fixes above, then `{doctor}{only}`"
+        return f"{fixes}; {rest}" if rest else fixes
+    if rest:
+        return rest
     if report.of(Status.CRASHED):
         return f"report the output of `{doctor} --json`"
     if any(finding.wants_root for finding in findings):

@@ -1,4 +1,4 @@
-"""The one table of checks, in the order in which they run and are shown."""
+"""The one table of checks, in the order in which they are shown, and nearly all run."""
 
 from __future__ import annotations
 

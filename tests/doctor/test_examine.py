@@ -140,6 +140,31 @@ def test_when_the_total_is_used_up_the_rest_is_skipped(monkeypatch: pytest.Monke
     assert next_command(rest, patient()) == f"what there was no time for: {command}"
 
 
+def test_what_may_take_all_the_time_comes_last() -> None:
+    """A writer may be slow: what is shown below it is examined all the same."""
+    run: list[str] = []
+
+    def noting(name: str, **changes: float) -> Check:
+        return Check(name, "a test", lambda _: ok(str(run.append(name))), **changes)
+
+    whole = report(noting("a.writes", time_limit_s=60.0), noting("a.b"), noting("c.d"))
+    assert run == ["a.b", "c.d", "a.writes"]
+    assert [result.check.id for result in whole.results] == ["a.writes", "a.b", "c.d"]
+
+
+def test_what_was_left_out_is_named_beside_the_fixes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nobody would know that there is more to see."""
+    monkeypatch.setattr("edge_agent.doctor.examine.TOTAL_LIMIT_S", 0.01)
+    release = threading.Event()
+    whole = report(hanging("a.hangs", release), check("c.d", ok("fine")))
+    release.set()
+    doctor = "edge-agent doctor --config /nowhere.toml"
+    assert next_command(whole, patient()) == (
+        f"do the fixes above, then `{doctor} --only a.hangs`; "
+        f"what there was no time for: `{doctor} --only c`"
+    )
+
+
 def test_probes_run_only_when_asked() -> None:
     """They send messages: without --probe they are skipped."""
     probe = check("probes.canary", ok("fine"), probe=True)
