@@ -86,12 +86,21 @@ def write(path: Path, support: Support, now_s: float) -> int:
             archive.addfile(entry, io.BytesIO(content))
     try:
         path.touch(CLOSED_MODE, exist_ok=False)
-        return path.write_bytes(packed.getvalue())
+        return _fill(path, packed.getvalue())
     except OSError as error:
         raise SetupError(
             f"support bundle {path}: {error.strerror}",
             "name another file with --out, in a folder that you may write",
         ) from error
+
+
+def _fill(path: Path, content: bytes) -> int:
+    """Half an archive would be of no use, and in the way of the next try."""
+    try:
+        return path.write_bytes(content)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _reason(raised: Exception | None) -> str:

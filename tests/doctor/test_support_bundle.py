@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -282,6 +283,20 @@ def test_the_file_is_for_its_owner_and_never_written_over(tmp_path: Path) -> Non
             write(bad, Support({}), 0.0)
         assert "--out" in caught.value.fix
     assert path.read_bytes() == before
+
+
+def test_half_a_file_does_not_stay(tmp_path: Path) -> None:
+    """Once there is room, the same command works."""
+    path, support = tmp_path / "a.tar.gz", Support({"noise.txt": os.urandom(20_000).hex()})
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+    try:
+        with pytest.raises(SetupError, match="File too large"):
+            write(path, support, 0.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not path.exists()
+    assert write(path, support, 0.0) == path.stat().st_size > 4096
 
 
 def test_the_command(agent: AgentProcess, tmp_path: Path) -> None:
