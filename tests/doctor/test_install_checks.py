@@ -171,6 +171,8 @@ def test_drop_ins_count(pi5: Patient) -> None:
     assert "WatchdogSec is not set" in finding(pi5, "install.watchdog").text
     (folder / "override.conf").write_text("[Service]\nWatchdogSec=90\n")
     assert "90 s" in finding(pi5, "install.watchdog").text
+    (folder / "override.conf").write_text("[Service]\nWatchdogSec=1min\n")
+    assert "or 1min without" in finding(pi5, "install.watchdog").text
 
 
 def test_restarts_are_counted(pi5: Patient) -> None:

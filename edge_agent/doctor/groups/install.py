@@ -173,7 +173,9 @@ def watchdog(patient: Patient) -> Iterator[Finding]:
             "then `sudo systemctl daemon-reload`",
         )
     if not missing:
-        yield ok(f"restarts after a crash, or {unit.last('WatchdogSec')} s without a sign of life")
+        said = unit.last("WatchdogSec")
+        span = f"{said} s" if said.isdecimal() else said
+        yield ok(f"restarts after a crash, or {span} without a sign of life")
 
 
 def restarts(patient: Patient) -> Finding:
