@@ -10,7 +10,6 @@ from edge_agent.doctor.finding import Finding, error, ok, skipped, warning
 from edge_agent.doctor.machine import properties
 from edge_agent.doctor.patient import Patient
 
-DAY_S = 86400
 LARGE_OFFSET_S = 1.0
 LARGE_RTC_OFFSET_S = 60
 OFFSET = re.compile(r"Offset: ([+-]?[\d.]+)(us|ms|s|min|h|d)\b")
@@ -23,7 +22,7 @@ SYNC_NOW = "`sudo timedatectl set-ntp true`"
 def plausible(patient: Patient) -> Finding:
     """No clock shows a time before the program was built."""
     built_s, now_s = patient.built_s, patient.clock.unix()
-    if now_s >= built_s - DAY_S:
+    if now_s >= built_s - SECONDS["d"]:
         return ok(f"{_date(now_s)} UTC")
     return error(
         f"the clock says {_date(now_s)} UTC, before edge-agent was built ({_date(built_s)})",
