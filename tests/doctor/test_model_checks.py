@@ -117,15 +117,17 @@ def test_a_bundle_without_calibration(pi5: Patient, tmp_path: Path) -> None:
     assert finding(again(pi5), "model.thresholds").status is OK
 
 
-def test_too_slow_for_the_messages_in_hand(pi5: Patient) -> None:
-    """The edit takes fewer messages in hand."""
+def test_too_slow_for_the_messages_in_hand(pi5: Patient, tmp_path: Path) -> None:
+    """The edit takes fewer messages in hand. The time for one is the clock's, not the bundle's."""
+    use(pi5, tiny_bundle(tmp_path / "tiny"))
     text = pi5.config_file.read_text().replace("[mqtt]", "[mqtt]\nreceive_maximum = 60000")
     pi5.config_file.write_text(text + "\n[limits]\ndeadline_s = 2\n")
     assert_mended(pi5, "model.latency", WARNING, "60000 messages in hand")
 
 
-def test_no_time_is_shown_that_was_not_measured(pi5: Patient) -> None:
+def test_no_time_is_shown_that_was_not_measured(pi5: Patient, tmp_path: Path) -> None:
     """Percentiles are those of health: of two runs, the first and the second."""
+    use(pi5, tiny_bundle(tmp_path / "tiny"))
     pi5.clock = replace(pi5.clock, monotonic=iter((0.0, 1.0, 1.0, 3.0)).__next__)
     assert finding(pi5, "model.latency").text.startswith("p50 1000.0 ms, p95 2000.0 ms, 1 a second")
 
