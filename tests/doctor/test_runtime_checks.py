@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -205,10 +206,16 @@ def test_last_in_and_last_out(clinic: Clinic, lie: Callable[..., None]) -> None:
 
 
 def test_a_backlog(clinic: Clinic, lie: Callable[..., None]) -> None:
-    """The oldest waits for more than half of its deadline."""
+    """The oldest waits for more than half of its deadline. Threads that are set help no more."""
+    file, cores = clinic.patient.config_file, os.cpu_count() or 1
+    text = file.read_text()
+    file.write_text(text.replace("threads = 1", f"threads = {cores + 1}"))
     lie(ledger=32, age_s={"oldest_unacked": 200.0})
     found = clinic.require("runtime.backlog", Status.WARNING, "32 messages", "3 min", "300 s")
     assert "threads = " in (found.fix or "")
+    file.write_text(text.replace("threads = 1", f"threads = {cores}"))
+    found = clinic.require("runtime.backlog", Status.WARNING, "32 messages")
+    assert found.fix == "`edge-agent doctor --only model hardware` says what slows it"
     lie(ledger=32, age_s={"oldest_unacked": 20.0})
     clinic.require("runtime.backlog", Status.OK, "32 messages", "20 s")
 

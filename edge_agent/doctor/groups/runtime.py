@@ -105,10 +105,17 @@ def backlog(patient: Patient) -> Finding:
         return warning(
             f"{depth} messages in hand, the oldest for {_span(oldest_s)}; after {deadline_s:g} s "
             "they become dead letters",
-            f"set `threads = {os.cpu_count() or 1}` below [model] in {patient.config_file}; then "
-            "`edge-agent doctor --only model hardware` says what slows it",
+            f"{_more_threads(patient)}`edge-agent doctor --only model hardware` says what slows it",
         )
     return ok(f"{depth} messages in hand" + (f", oldest {_span(oldest_s)}" if depth else ""))
+
+
+def _more_threads(patient: Patient) -> str:
+    """All cores at work, where that is still to be had."""
+    cores = os.cpu_count() or 1
+    if patient.config.model.threads == cores:
+        return ""
+    return f"set `threads = {cores}` below [model] in {patient.config_file}; then "
 
 
 def dropped(patient: Patient) -> Finding:
