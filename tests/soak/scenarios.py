@@ -27,7 +27,7 @@ IMPATIENT = {"keepalive_s": 5, "puback_timeout_s": 4, "connect_timeout_s": 4}
 LONGEST_PAUSE_S = 9.0
 RECOVERY_S = 60.0
 WINDOW_RELOADS = 24
-GROWTH_MIB = 5.0
+GROWTH_MIB = 5e6 / 2**20
 
 
 @dataclass(frozen=True)
