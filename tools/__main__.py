@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {named}{error.strerror}\n  fix: {fix}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; a training goes on from its last judgement", file=sys.stderr)
+        kept = "; `train` again goes on from the last judgement" if options.run is train.run else ""
+        print(f"interrupted{kept}", file=sys.stderr)
         return 130
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from tools.bases.stops import stop_names
 from tools.bases.trim import trim_vocabulary
 from tools.bundling.generator import Contents, write_manifest, write_model
 from tools.bundling.pack import CARD
-from tools.bundling.place import refuse_foreign_folder
+from tools.bundling.place import refuse_foreign_folder, replacing
 from tools.errors import ToolError
 from tools.trunks.gemma3_generator import Gemma3Generator, load_generator, refuse_other_families
 from tools.trunks.quantise import BLOCK, blocks_on_grid
@@ -78,17 +77,13 @@ def _refuse_no_numbers(base: Base, model: Gemma3Generator) -> None:
 
 def _publish(job: Job, base: Base, model: Gemma3Generator, stops: Sequence[str]) -> Bundle:
     """Writes beside ``out``, and only then takes its place."""
-    job.out.parent.mkdir(parents=True, exist_ok=True)
     contents = Contents(job.name, job.version, base, stops)
     contents.quantisation["share_on_grid"] = on_grid(model)
-    with tempfile.TemporaryDirectory(prefix=f".{job.out.name}-", dir=job.out.parent) as scratch:
-        fresh = Path(scratch) / "bundle"
+    with replacing(job.out) as fresh:
         write_model(contents, model, fresh)
         (fresh / CARD).write_text(_card(contents, model), encoding="utf-8")
         write_manifest(contents, model, fresh)
         load_bundle(fresh)
-        shutil.rmtree(job.out, ignore_errors=True)
-        fresh.rename(job.out)
     return load_bundle(job.out)
 
 

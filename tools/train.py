@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 import time
 from collections import Counter
@@ -27,7 +26,7 @@ from tools.bases.trim import drop_layers, spread, trim_vocabulary
 from tools.bundling import pack
 from tools.bundling.calibrate import calibrate, collect
 from tools.bundling.card import model_card
-from tools.bundling.place import refuse_foreign_folder
+from tools.bundling.place import refuse_foreign_folder, replacing
 from tools.corpora import Corpus, read_corpus
 from tools.data import Vocabulary
 from tools.errors import ToolError
@@ -202,19 +201,16 @@ def quantisation(recipe: Recipe) -> dict[str, object]:
 
 def publish(contents: pack.Contents, corpus: Corpus, out: Path) -> Bundle:
     """Packs beside ``out``, measures, adds golden lines and card, and only then takes its place."""
-    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    specialist = load_specialist(pack.pack(contents, fresh), threads=1)
-    predictions = []
-    for start in range(0, len(corpus.dev), DEV_MESSAGES):
-        some = corpus.dev[start : start + DEV_MESSAGES]
-        predictions += specialist.predict([example.text for example in some])
-    scores = score(corpus.dev, predictions)
-    contents.provenance["dev"] = summary(scores) | {"routes": mix(predictions)}
-    (fresh / pack.CARD).write_text(model_card(contents, scores), encoding="utf-8")
-    pack.add_golden(contents, fresh, corpus.dev, predictions)
-    fresh.chmod(0o755)
-    shutil.rmtree(out, ignore_errors=True)
-    fresh.rename(out)
+    with replacing(out) as fresh:
+        specialist = load_specialist(pack.pack(contents, fresh), threads=1)
+        predictions = []
+        for start in range(0, len(corpus.dev), DEV_MESSAGES):
+            some = corpus.dev[start : start + DEV_MESSAGES]
+            predictions += specialist.predict([example.text for example in some])
+        scores = score(corpus.dev, predictions)
+        contents.provenance["dev"] = summary(scores) | {"routes": mix(predictions)}
+        (fresh / pack.CARD).write_text(model_card(contents, scores), encoding="utf-8")
+        pack.add_golden(contents, fresh, corpus.dev, predictions)
     return pack.load_bundle(out)
 
 

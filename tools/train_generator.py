@@ -6,7 +6,6 @@ import copy
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ from tools.bases.trim import trim_vocabulary
 from tools.bundling.generator import Contents, write_manifest, write_model
 from tools.bundling.generator_card import generator_card
 from tools.bundling.pack import CARD, plain_tokenizer
-from tools.bundling.place import refuse_foreign_folder
+from tools.bundling.place import refuse_foreign_folder, replacing
 from tools.errors import ToolError
 from tools.evaluation.fields import score_writing
 from tools.learning.answering import AnsweringLesson, Tokens
@@ -191,8 +190,7 @@ def written(bundle: Bundle, pairs: Sequence[Pair]) -> list[Output]:
 
 def publish(contents: Contents, model: Gemma3Generator, corpus: WritingCorpus, out: Path) -> Bundle:
     """Packs beside ``out``, measures, adds golden lines and card, and only then takes its place."""
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-        fresh = Path(scratch) / "bundle"
+    with replacing(out) as fresh:
         write_model(contents, model, fresh)
         outputs = written(load_bundle(fresh), corpus.dev)
         scores = score_writing(corpus.dev, outputs)
@@ -200,9 +198,6 @@ def publish(contents: Contents, model: Gemma3Generator, corpus: WritingCorpus, o
         (fresh / GOLDEN).write_text(golden_lines(corpus.dev, outputs), encoding="utf-8")
         (fresh / CARD).write_text(generator_card(contents, model, scores), encoding="utf-8")
         write_manifest(contents, model, fresh)
-        fresh.chmod(0o755)
-        shutil.rmtree(out, ignore_errors=True)
-        fresh.rename(out)
     return load_bundle(out)
 
 
@@ -212,7 +207,7 @@ def golden_lines(pairs: Sequence[Pair], outputs: Sequence[Output]) -> str:
     whole.sort(key=lambda item: len(item[0].text))
     chosen = whole[:: max(1, len(whole) // GOLDEN_PAIRS)][:GOLDEN_PAIRS]
     lines = [
-        json.dumps({"text": pair.text, "output": output.value or output.text}, ensure_ascii=False)
+        {"text": pair.text, "output": output.text if output.value is None else output.value}
         for pair, output in chosen
     ]
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)

@@ -20,6 +20,7 @@ from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import ok
 from edge_agent.doctor.table import CHECKS, groups
 from tests.support.agent_process import ROOT, write_config
+from tests.support.broker import make_certificates
 from tests.support.tiny_bundle import tiny_bundle
 
 AS_NOBODY = """
@@ -215,6 +216,19 @@ def test_a_bundle_that_only_root_may_read(open_folder: Path) -> None:
     config = write_config(open_folder / "edge-agent.toml", 1, bundle)
     (found,) = as_nobody(config, 1)["model.files"]["findings"]
     assert found["text"].startswith(f"only root can see {bundle}")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to close a folder to others")
+def test_a_key_that_only_root_may_look_at(open_folder: Path) -> None:
+    """Skipped, and named: it may be as well as can be."""
+    made = make_certificates(open_folder)
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o700)
+    key = made.client_key.rename(closed / "key.pem")
+    tls = {"ca_file": str(made.ca), "cert_file": str(made.client_cert), "key_file": str(key)}
+    config = write_config(open_folder / "edge-agent.toml", 1, None, mqtt={"tls": tls})
+    (found,) = as_nobody(config, 1)["tls.files"]["findings"]
+    assert found["text"].startswith(f"only root can see {key}")
 
 
 @pytest.mark.skipif(os.getuid() != 0 or not shutil.which("unshare"), reason="needs unshare")

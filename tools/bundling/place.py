@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge_agent.manifest import MANIFEST, SIGNATURE
@@ -26,6 +30,17 @@ def refuse_foreign_folder(out: Path) -> None:
             f"{out} holds {strange[0]}, which is not of its bundle and would be deleted",
             f"move it away, or {another}",
         )
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """Where to write the folder that takes the place of ``out`` then; after an error it is gone."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+        fresh = Path(scratch) / "bundle"
+        yield fresh
+        shutil.rmtree(out, ignore_errors=True)
+        fresh.rename(out)
 
 
 def _files(bundle: Path) -> set[str] | None:

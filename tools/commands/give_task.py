@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
-import tempfile
 import time
 from pathlib import Path
 
@@ -28,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     from edge_agent.bundle import load_bundle  # noqa: PLC0415
     from edge_agent.generator import GeneratorSpecialist  # noqa: PLC0415
     from tools.bundling.changed import changed  # noqa: PLC0415
-    from tools.bundling.place import refuse_foreign_folder  # noqa: PLC0415
+    from tools.bundling.place import refuse_foreign_folder, replacing  # noqa: PLC0415
     from tools.commands.train import bundle_name  # noqa: PLC0415
 
     refuse_foreign_folder(options.out)
@@ -45,13 +43,9 @@ def run(options: argparse.Namespace) -> int:
         "version": options.version or bundle.manifest.version,
         "task": read_task(options.task).model_dump(mode="json"),
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=options.out.parent) as scratch:
-        fresh = Path(scratch) / "bundle"
+    with replacing(options.out) as fresh:
         _write(changed(bundle, changes), fresh)
         GeneratorSpecialist(load_bundle(fresh), 1, time.monotonic)
-        shutil.rmtree(options.out, ignore_errors=True)
-        fresh.rename(options.out)
     print(f"wrote {options.out}: {changes['name']} {changes['version']}")
     print(f"try it: edge-agent infer --bundle {shlex.quote(str(options.out))} 'a text'")
     return 0

@@ -62,7 +62,7 @@ def _work_orders(task: GenerationTask, recipe: Recipe) -> WritingCorpus:
     if task.output_schema != json.loads(orders.TASK.read_text(encoding="utf-8"))["output_schema"]:
         raise ToolError(
             "without --data the pairs are work orders, and the task has another schema",
-            f"--data DIR with train.jsonl, or --task {orders.TASK.relative_to(Path.cwd())}",
+            f"--data DIR with train.jsonl, or --task {orders.TASK}",
         )
     examples, others, dev = orders.held_out()
     passes = orders.passes(examples, others, recipe.epochs_over(len(examples)), recipe.seed)

@@ -61,6 +61,8 @@ def _key_mode(key: Path) -> list[Finding]:
     path = shlex.quote(str(key))
     try:
         mode = key.stat().st_mode & 0o777
+    except PermissionError:
+        raise
     except OSError as failure:
         return [error(f"mqtt.tls.key_file {key}: {failure.strerror}", f"write the key to {key}")]
     if mode & OTHERS_MAY:
