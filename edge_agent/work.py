@@ -62,6 +62,8 @@ class Work:
     def take_over(self, fleet: Fleet) -> None:
         """From the next batch on, this Fleet answers. A trial between the same two goes on."""
         before, on_trial = self.fleet, self.on_trial
+        if fleet == before and on_trial:
+            return
         self.fleet = fleet
         if on_trial and (fleet.champion, fleet.trial) == (before.champion, before.trial):
             self._shadow.fleet = fleet

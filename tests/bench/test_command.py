@@ -19,6 +19,13 @@ from tests.support.tiny_generator import tiny_generator
 from tests.support.versions import make_version
 
 ROOT = Path(__file__).parents[2]
+HEEDING_CTRL_C = """
+import signal, sys
+from edge_agent.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(sys.argv[1:]))
+"""
+"""Who starts the tests in the background ignores Ctrl-C, and children inherit that."""
 
 
 def bench(capsys: Any, *arguments: str) -> str:
@@ -83,7 +90,7 @@ def test_json(tiny: Path, tmp_path: Path, capsys: Any) -> None:
 
 def test_ctrl_c(tiny: Path) -> None:
     """It ends at once, without figures and without a traceback."""
-    words = [sys.executable, "-m", "edge_agent", "bench", "--bundle", str(tiny)]
+    words = [sys.executable, "-c", HEEDING_CTRL_C, "bench", "--bundle", str(tiny)]
     with subprocess.Popen(
         words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
