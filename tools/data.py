@@ -66,22 +66,31 @@ def read_jsonl(path: Path, rewritten: dict[str, str] | None = None) -> list[Exam
 
     ``rewritten`` is filled with the names that ``topic_name`` changes, old to new.
     """
-    if not path.is_file():
-        raise ToolError(f"{path}: no such file", "a data folder holds train.jsonl")
+    examples = []
+    for number, raw in numbered_lines(path):
+        line = _read_line(raw, f"{path}:{number}")
+        examples.append(_example(line, f"{path}:{number}"))
+        if rewritten is not None:
+            rewritten |= {old: new for old in _names(line) if (new := topic_name(old)) != old}
+    if not examples:
+        raise ToolError(f"{path}: holds no messages", "write one JSON object a line")
+    return examples
+
+
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines that are not blank, counted from 1. Raises ToolError."""
+    require_file(path)
     try:
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ToolError(f"{path}: not UTF-8 ({error})", f"iconv -t UTF-8 {path}") from error
-    examples = []
-    for number, raw in enumerate(content.split("\n"), 1):
-        if raw.strip():
-            line = _read_line(raw, f"{path}:{number}")
-            examples.append(_example(line, f"{path}:{number}"))
-            if rewritten is not None:
-                rewritten |= {old: new for old in _names(line) if (new := topic_name(old)) != old}
-    if not examples:
-        raise ToolError(f"{path}: holds no messages", "write one JSON object a line")
-    return examples
+    return [(number, raw) for number, raw in enumerate(content.split("\n"), 1) if raw.strip()]
+
+
+def require_file(path: Path) -> None:
+    """Raises ToolError where there is none."""
+    if not path.is_file():
+        raise ToolError(f"{path}: no such file", "a data folder holds train.jsonl")
 
 
 def _read_line(raw: str, where: str) -> Line:

@@ -40,8 +40,13 @@ def run(options: argparse.Namespace) -> int:
 
     A reader of stdout that leaves early changes nothing: the page is written all the same.
     """
+    from tools.data import require_file  # noqa: PLC0415
+    from tools.evaluation.output import check_writable  # noqa: PLC0415
     from tools.evaluation.running import read_bundle  # noqa: PLC0415
 
+    if options.html:
+        check_writable(options.html)
+    require_file(options.file)
     bundle = read_bundle(options.bundle)
     if bundle.manifest.kind == "generator":
         return _run_writing(bundle, options)
@@ -74,13 +79,11 @@ def _run_writing(bundle: Bundle, options: argparse.Namespace) -> int:
 
 def _run_marking(options: argparse.Namespace) -> int:
     from tools.evaluation.evaluate import Job, evaluate  # noqa: PLC0415
-    from tools.evaluation.output import check_writable, unheard  # noqa: PLC0415
+    from tools.evaluation.output import unheard  # noqa: PLC0415
 
     job = Job(
         options.bundle, options.file, options.train, not options.no_baselines, options.threads
     )
-    if options.html:
-        check_writable(options.html)
     found = evaluate(job)
     with unheard():
         _show(found, as_json=options.json)

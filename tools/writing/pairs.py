@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_agent.types import JsonObject
+from tools.data import key_path, numbered_lines
 from tools.errors import ToolError
 
 SHAPE = '{"text": "…", "output": {…}}'
@@ -58,14 +59,7 @@ def _ordered(schema: JsonObject, value: Any) -> Any:
 
 def read_pairs(path: Path, schema: JsonObject | None) -> list[Pair]:
     """The pairs of a JSON Lines file. ToolError names a line that is none, by its number."""
-    if not path.is_file():
-        raise ToolError(f"{path}: no such file", "a data folder holds train.jsonl")
-    try:
-        raw = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise ToolError(f"{path}: not UTF-8 ({error})", f"iconv -t UTF-8 {path}") from error
-    numbered = ((number, text) for number, text in enumerate(raw, 1) if text.strip())
-    lines = [_read_line(text, f"{path}:{number}") for number, text in numbered]
+    lines = [_read_line(text, f"{path}:{number}") for number, text in numbered_lines(path)]
     return [Pair(line.text, spelled(schema, line.output)) for line in lines]
 
 
@@ -74,6 +68,5 @@ def _read_line(raw: str, where: str) -> Line:
         return Line.model_validate_json(raw)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        where_in = ".".join(str(part) for part in fault["loc"])
-        problem = f"{where_in}: {fault['msg']}" if where_in else fault["msg"]
+        problem = ": ".join(part for part in (key_path(fault["loc"]), fault["msg"]) if part)
         raise ToolError(f"{where}: no text and output ({problem})", f"write {SHAPE}") from error
