@@ -12,6 +12,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -72,6 +74,17 @@ class Claim:
     def card(self) -> ModelCard:
         """Name, version and digest, as events carry them."""
         return ModelCard(self.manifest.name, self.manifest.version, self.digest)
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Errors from below say which bundle they are about: an agent may have several."""
+        try:
+            yield
+        except BundleError as error:
+            name = f"bundle {self.path}"
+            if error.problem.startswith(name):
+                raise
+            raise BundleError(f"{name}: {error.problem}", error.fix) from error
 
 
 @dataclass(frozen=True)

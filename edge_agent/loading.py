@@ -108,7 +108,8 @@ def _stages(config: Config) -> dict[str, str]:
 
 
 def _writer(bundle: Bundle, config: Config, *, prove: bool = False) -> GeneratorSpecialist:
-    writer = load_writer(bundle, config.model.threads)
+    with bundle.named():
+        writer = load_writer(bundle, config.model.threads)
     if prove:
         check_written(bundle, writer)
     bundle.contents.clear()

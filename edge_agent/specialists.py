@@ -40,8 +40,9 @@ class EncoderSpecialist:
         self.card: ModelCard = bundle.card
         self.manifest: Manifest = bundle.manifest
         self.reference = reference_mix(bundle.manifest.provenance)
-        self._encoder = TextEncoder(bundle.contents[TOKENIZER], bundle.manifest.max_tokens)
-        self._session = Session(bundle.contents[MODEL], threads)
+        with bundle.named():
+            self._encoder = TextEncoder(bundle.contents[TOKENIZER], bundle.manifest.max_tokens)
+            self._session = Session(bundle.contents[MODEL], threads)
         self._tags = TagDecoder(bundle.manifest)
         self._check_outputs(bundle)
 

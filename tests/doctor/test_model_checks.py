@@ -183,6 +183,10 @@ def test_a_specialist_that_writes(pi5: Patient, tmp_path: Path) -> None:
     assert found.text.startswith("work-order: ")
     break_bundle(bundle, "digest")
     assert finding(again(pi5), "model.writers").status is ERROR
+    shutil.rmtree(bundle)
+    tiny_generator(bundle, output_schema={"type": "text"})
+    found = finding(again(pi5), "model.writers")
+    assert found.text.startswith(f"bundle {bundle}: task.output_schema: /type is")
 
 
 def test_a_damaged_bundle_on_trial(pi5: Patient, tmp_path: Path) -> None:

@@ -30,10 +30,11 @@ def edit(path: Path, change: Callable[[Manifest], Any]) -> None:
 
 
 def problem(path: Path) -> str:
-    """What is said on loading and starting it."""
+    """What is said on loading and starting it: always with the folder, and a fix."""
     with pytest.raises(BundleError) as caught:
         load_specialist(load_bundle(path), 1)
     assert caught.value.fix
+    assert caught.value.problem.startswith(f"bundle {path}: ")
     return caught.value.problem
 
 

@@ -94,7 +94,8 @@ def writers(patient: Patient) -> Finding:
     if not config.specialists:
         return unused("no [specialists.NAME] is configured")
     for name, bundle in configured_writers(config).items():
-        output = load_writer(bundle, config.model.threads).write(SAMPLE_TEXTS[0])
+        with bundle.named():
+            output = load_writer(bundle, config.model.threads).write(SAMPLE_TEXTS[0])
         text = f"{name}: {output.tokens} tokens in {output.model_ms / 1000:.1f} s"
         if not output.complete:
             return warning(f"{text}, and not done: {output.end.value}", more_room(bundle))
