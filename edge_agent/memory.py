@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 M_ARENA_MAX = -8
@@ -29,6 +30,25 @@ def give_back() -> None:
     """Hands free pages of the heap to the system, which glibc by itself does only at its end."""
     if malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         malloc_trim(0)
+
+
+@dataclass
+class Churn:
+    """Gives back each time so many bytes have come and gone.
+
+    Large payloads leave holes of their size under what stays; a flood of them would leave tens of
+    megabytes resident. Giving back takes less than a millisecond.
+    """
+
+    every_bytes: int = 1 << 20
+    _passed_bytes: int = 0
+
+    def add(self, size_bytes: int) -> None:
+        """So many more."""
+        self._passed_bytes += size_bytes
+        if self._passed_bytes >= self.every_bytes:
+            self._passed_bytes = 0
+            give_back()
 
 
 def _rooms(root: Path) -> Iterator[int]:

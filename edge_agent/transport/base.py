@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from edge_agent.certificates import Certificate
 from edge_agent.errors import AgentError
+from edge_agent.memory import Churn
 from edge_agent.types import Delivery, JsonObject, Publication
 
 NO_MATCHING_SUBSCRIBERS = 0x10
@@ -163,6 +164,7 @@ class Inbox:
     dropped: int = 0
     lossy: deque[Delivery] = field(default_factory=deque)
     _lossy_bytes: int = 0
+    _churn: Churn = field(default_factory=Churn)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def put(self, signal: Signal) -> None:
@@ -183,7 +185,9 @@ class Inbox:
     def take_lossy(self) -> Delivery:
         """The oldest delivery at QoS 0. IndexError when there is none."""
         with self._lock:
-            return self._take_oldest()
+            delivery = self._take_oldest()
+        self._churn.add(len(delivery.payload))
+        return delivery
 
     def _take_oldest(self) -> Delivery:
         delivery = self.lossy.popleft()
@@ -199,9 +203,12 @@ class Inbox:
     def get(self, timeout_s: float) -> Signal | None:
         """The next signal, or None when none comes in time."""
         try:
-            return self.signals.get(timeout=timeout_s) if timeout_s > 0 else self.signals.get(False)
+            signal = self.signals.get(timeout_s > 0, timeout_s)
         except queue.Empty:
             return None
+        if isinstance(signal, Arrived):
+            self._churn.add(len(signal.delivery.payload))
+        return signal
 
 
 @dataclass(frozen=True, slots=True)

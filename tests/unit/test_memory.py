@@ -122,3 +122,37 @@ def test_memory_that_ends_while_loading_is_a_failure_like_another(
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith(" 1"), done.stdout
     assert "memory ran out" in done.stdout
+
+
+FLOOD = """
+import os, sys
+from edge_agent.memory import use_one_heap
+from edge_agent.transport.base import Arrived, Inbox
+from edge_agent.types import Delivery
+from tests.support.agent_process import proc_status_kib
+use_one_heap()
+qos, inbox, kept = int(sys.argv[1]), Inbox(1000), []
+bytes(30 << 20)  # from now on glibc keeps all that is smaller in its heap
+before_kib = proc_status_kib(os.getpid(), "VmRSS")
+for mid in range(200):
+    inbox.put(Arrived(Delivery("t", b"x" * 100_000, qos, mid, 1, 0.0, 0.0)))
+    kept.append(b"y" * 600)  # what stays above each payload, so that the heap cannot shrink
+while signal := inbox.get(0):
+    while inbox.lossy:
+        inbox.take_lossy()
+del signal
+print(proc_status_kib(os.getpid(), "VmRSS") - before_kib)
+"""
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_what_a_flood_of_large_payloads_took_is_given_back(qos: int) -> None:
+    """20 MB went through the inbox; of their holes not much stays resident."""
+    done = subprocess.run(
+        [sys.executable, "-c", FLOOD, str(qos)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert int(done.stdout) < 2048
