@@ -51,6 +51,12 @@ def rss_bytes(root: Path = Path("/")) -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+def meminfo(root: Path = Path("/")) -> dict[str, int]:
+    """/proc/meminfo, in bytes; empty where it cannot be read."""
+    lines = (line.split() for line in _read(root / "proc/meminfo").splitlines())
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if len(words) > 1}
+
+
 def sensed(root: Path) -> JsonObject:
     """``temperatures_c`` by zone, and ``throttled`` where the machine can tell."""
     found: JsonObject = {"temperatures_c": dict(_temperatures(root))}

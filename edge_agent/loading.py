@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from edge_agent.bundle import Bundle, Claim, read_claim, read_files, verify_files
+from edge_agent.bundle import (
+    Bundle,
+    Claim,
+    check_kind,
+    read_claim,
+    read_files,
+    verify_files,
+    writing_task,
+)
 from edge_agent.config import Config
 from edge_agent.errors import BundleError
 from edge_agent.fleet import Fleet, Trial
 from edge_agent.generator import GeneratorSpecialist, load_writer
 from edge_agent.golden import check_golden, check_written
+from edge_agent.host import meminfo
 from edge_agent.manifest import WEIGHTS
 from edge_agent.memory import available_bytes
 from edge_agent.reload import Failure, Loader, Supply
 from edge_agent.settings import (
     champion_path,
     check_stages,
-    configured_bundle,
-    configured_challenger,
     configured_keys,
-    configured_writers,
 )
 from edge_agent.signing import PublicKeys
 from edge_agent.specialists import Specialist, load_specialist
@@ -35,6 +41,14 @@ PEAK_PER_BYTE = 4
 """Bytes taken for a moment for each byte of a bundle while it loads: measured 3.4."""
 PEAK_PER_MAPPED_BYTE = 2
 """Of weights that are mapped: themselves, and the runtime's packed copy."""
+MORE_MEMORY = (
+    "raise MemoryHigh and MemoryMax of the unit (sudo systemctl edit edge-agent) or free memory "
+    "on the machine, then sudo systemctl restart edge-agent; or use a smaller bundle"
+)
+RESTART_INSTEAD = (
+    "restart instead, which needs room for one bundle only: systemctl restart edge-agent; "
+    "or raise MemoryHigh and MemoryMax of the unit"
+)
 
 
 def bundle_paths(config: Config) -> tuple[Path, ...]:
@@ -60,15 +74,19 @@ def supply_of(config: Config) -> Supply:
 
 def first_fleet(config: Config) -> tuple[Fleet, BundleError | None]:
     """The Fleet to start with. A challenger that cannot be used is left out, and why is said."""
-    champion = _specialist(configured_bundle(config), config)
-    writers = {name: _writer(one, config) for name, one in configured_writers(config).items()}
+    loading = _Loading(config, configured_keys(config), beside=False)
+    claim = loading.encoder_claim(champion_path(config))
+    check_stages(config, claim)
+    champion = loading.encoders([claim], ())[0]
+    writers = loading.writers(loading.writer_claims(), ())
     fleet = Fleet(champion, writers=writers, stages=_stages(config))
+    if config.challenger is None:
+        return fleet, None
     try:
-        if challenger := configured_challenger(config):
-            fleet = _with_trial(fleet, _specialist(challenger, config), config)
+        claim = loading.encoder_claim(config.challenger.bundle)
+        return _with_trial(fleet, loading.encoders([claim], [champion])[0], config), None
     except BundleError as error:
         return fleet, error
-    return fleet, None
 
 
 def next_fleet(config: Config, current: Fleet) -> Fleet:
@@ -76,23 +94,29 @@ def next_fleet(config: Config, current: Fleet) -> Fleet:
 
     Raises SetupError; the current Fleet is not touched.
     """
-    keys = configured_keys(config)
-    claims = [_claim(path, keys) for path in bundle_paths(config)]
+    loading = _Loading(config, configured_keys(config), beside=True)
+    claims = [loading.encoder_claim(path) for path in bundle_paths(config)]
     check_stages(config, claims[0])
-    load = partial(_specialist, config=config, prove=True)
-    champion, *challenger = _proved_all(claims, current.specialists, load)
-    writers = _proved_writers(config, keys, current)
+    champion, *challenger = loading.encoders(claims, current.specialists)
+    writers = loading.writers(loading.writer_claims(), current.writers.values())
     fleet = Fleet(champion, writers=writers, stages=_stages(config))
     return _with_trial(fleet, challenger[0], config) if challenger else fleet
 
 
-def _proved_writers(
-    config: Config, keys: PublicKeys | None, current: Fleet
-) -> dict[str, GeneratorSpecialist]:
-    claims = {name: _claim(path, keys) for name, path in writer_paths(config).items()}
-    load = partial(_writer, config=config, prove=True)
-    writers = _proved_all(claims.values(), current.writers.values(), load)
-    return dict(zip(claims, writers, strict=True))
+def peak_bytes(claim: Claim) -> int:
+    """What loading a bundle may take at its peak."""
+    sizes = {name: file.size_bytes for name, file in claim.manifest.files.items()}
+    mapped = sizes.pop(WEIGHTS, 0)
+    return PEAK_PER_BYTE * sum(sizes.values()) + PEAK_PER_MAPPED_BYTE * mapped
+
+
+def _may_pass(need: int) -> bool:
+    """Whether others have the memory now, and no limit forbids it: a start must not give up then.
+
+    Nobody may be there to start it again.
+    """
+    found = meminfo()
+    return found.get("MemAvailable", 0) < need <= found.get("MemTotal", 0)
 
 
 def _with_trial(fleet: Fleet, challenger: Specialist, config: Config) -> Fleet:
@@ -107,77 +131,91 @@ def _stages(config: Config) -> dict[str, str]:
     return {route: stage.specialist for route, stage in config.routes.items()}
 
 
-def _writer(bundle: Bundle, config: Config, *, prove: bool = False) -> GeneratorSpecialist:
-    with bundle.named():
-        writer = load_writer(bundle, config.model.threads)
-    if prove:
-        check_written(bundle, writer)
-    bundle.contents.clear()
-    return writer
+@dataclass(frozen=True)
+class _Loading:
+    """Bundles to specialists. ``beside`` others at work, each new one is proved first."""
 
+    config: Config
+    keys: PublicKeys | None
+    beside: bool
 
-def _proved_all(
-    claims: Iterable[Claim], current: Iterable[Loaded], load: Callable[[Bundle], Loaded]
-) -> list[Loaded]:
-    """One for each claim; a bundle that is named twice is loaded once."""
-    known = {one.card.digest: one for one in current}
-    found = []
-    for claim in claims:
-        known[claim.digest] = _proved(claim, known, load)
-        found.append(known[claim.digest])
-    return found
+    def encoder_claim(self, path: Path) -> Claim:
+        claim = self._claim(path)
+        check_kind(claim, "encoder")
+        return claim
 
+    def writer_claims(self) -> dict[str, Claim]:
+        claims = {name: self._claim(path) for name, path in writer_paths(self.config).items()}
+        for claim in claims.values():
+            writing_task(claim)
+        return claims
 
-def _proved(claim: Claim, known: Mapping[str, Loaded], load: Callable[[Bundle], Loaded]) -> Loaded:
-    """The one that is loaded already, its files verified again; else it is loaded and proved."""
-    if claim.digest in known:
-        verify_files(claim)
-        return known[claim.digest]
-    _require_memory(claim)
-    with _within_memory(claim.path):
-        return load(read_files(claim))
+    def encoders(self, claims: Iterable[Claim], current: Iterable[Specialist]) -> list[Specialist]:
+        return self._each_once(claims, current, self._encoder)
 
+    def writers(
+        self, claims: Mapping[str, Claim], current: Iterable[GeneratorSpecialist]
+    ) -> dict[str, GeneratorSpecialist]:
+        found = self._each_once(claims.values(), current, self._writer)
+        return dict(zip(claims, found, strict=True))
 
-def _claim(path: Path, keys: PublicKeys | None) -> Claim:
-    with _within_memory(path):
-        return read_claim(path, keys)
+    def _claim(self, path: Path) -> Claim:
+        with self._within_memory(path):
+            return read_claim(path, self.keys)
 
+    def _each_once(
+        self, claims: Iterable[Claim], current: Iterable[Loaded], load: Callable[[Bundle], Loaded]
+    ) -> list[Loaded]:
+        """One for each claim; a bundle that is named twice is loaded once."""
+        known = {one.card.digest: one for one in current}
+        found = []
+        for claim in claims:
+            known[claim.digest] = self._loaded(claim, known, load)
+            found.append(known[claim.digest])
+        return found
 
-@contextmanager
-def _within_memory(path: Path) -> Iterator[None]:
-    """Turns the end of the memory into BundleError."""
-    try:
-        yield
-    except MemoryError as error:
-        raise _too_large(path, "memory ran out while it was loaded") from error
+    def _loaded(
+        self, claim: Claim, known: Mapping[str, Loaded], load: Callable[[Bundle], Loaded]
+    ) -> Loaded:
+        """The one that is loaded already, its files verified again; else it is loaded."""
+        if claim.digest in known:
+            verify_files(claim)
+            return known[claim.digest]
+        self._require_memory(claim)
+        with self._within_memory(claim.path):
+            return load(read_files(claim))
 
+    def _encoder(self, bundle: Bundle) -> Specialist:
+        specialist = load_specialist(bundle, self.config.model.threads)
+        if self.beside:
+            check_golden(bundle, specialist)
+        bundle.contents.clear()  # the session has its own copy; a gateway's memory is small
+        return specialist
 
-def _specialist(bundle: Bundle, config: Config, *, prove: bool = False) -> Specialist:
-    specialist = load_specialist(bundle, config.model.threads)
-    if prove:
-        check_golden(bundle, specialist)
-    bundle.contents.clear()  # the session has its own copy; a gateway's memory is small
-    return specialist
+    def _writer(self, bundle: Bundle) -> GeneratorSpecialist:
+        with bundle.named():
+            writer = load_writer(bundle, self.config.model.threads)
+        if self.beside:
+            check_written(bundle, writer)
+        bundle.contents.clear()
+        return writer
 
-
-def peak_bytes(claim: Claim) -> int:
-    """What loading a bundle may take at its peak."""
-    sizes = {name: file.size_bytes for name, file in claim.manifest.files.items()}
-    mapped = sizes.pop(WEIGHTS, 0)
-    return PEAK_PER_BYTE * sum(sizes.values()) + PEAK_PER_MAPPED_BYTE * mapped
-
-
-def _require_memory(claim: Claim) -> None:
-    need = peak_bytes(claim)
-    room = available_bytes()
-    if room is not None and need > room:
+    def _require_memory(self, claim: Claim) -> None:
+        need, room = peak_bytes(claim), available_bytes()
+        if room is None or need <= room or (not self.beside and _may_pass(need)):
+            return
         said = f"loading it takes up to {need >> 20} MiB, {max(room, 0) >> 20} MiB are to be had"
-        raise _too_large(claim.path, said)
+        raise self._too_large(claim.path, said)
 
+    @contextmanager
+    def _within_memory(self, path: Path) -> Iterator[None]:
+        """Turns the end of the memory into BundleError."""
+        try:
+            yield
+        except MemoryError as error:
+            raise self._too_large(path, "memory ran out while it was loaded") from error
 
-def _too_large(path: Path, said: str) -> BundleError:
-    return BundleError(
-        f"bundle {path}: {said}",
-        "restart instead, which needs room for one bundle only: systemctl restart edge-agent; "
-        "or raise MemoryHigh and MemoryMax of the unit",
-    )
+    def _too_large(self, path: Path, said: str) -> BundleError:
+        return BundleError(
+            f"bundle {path}: {said}", RESTART_INSTEAD if self.beside else MORE_MEMORY
+        )

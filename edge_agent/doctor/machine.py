@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from edge_agent.doctor.patient import Patient
+from edge_agent.host import meminfo
 from edge_agent.settings import DEFAULT_CONFIG
 
 CLOCK_TICKS = 100
@@ -107,8 +108,7 @@ def rails(patient: Patient) -> list[Rail]:
 
 def memory(patient: Patient) -> dict[str, int]:
     """/proc/meminfo, in bytes."""
-    lines = (line.split() for line in (patient.read("/proc/meminfo") or "").splitlines())
-    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if len(words) > 1}
+    return meminfo(patient.root)
 
 
 def counters(text: str | None) -> dict[str, int]:

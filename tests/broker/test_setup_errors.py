@@ -12,6 +12,7 @@ from tests.broker.test_permissions import EXIT_SETUP, require_said
 from tests.support.agent_process import AgentProcess
 from tests.support.broker import Broker
 from tests.support.tiny_bundle import Breakage, break_bundle
+from tests.support.versions import make_huge
 
 Make = Callable[..., AgentProcess]
 
@@ -46,6 +47,12 @@ def test_no_bundle(make_agent: Make, broker: Broker, tmp_path: Path) -> None:
     """The path and the setting are named."""
     agent = make_agent(broker, tmp_path / "nowhere")
     require_setup_error(agent, "nowhere", "model.bundle")
+
+
+def test_a_bundle_too_large(make_agent: Make, broker: Broker, tiny: Path) -> None:
+    """Refused before any of it is read: the kernel would end the agent, again at each start."""
+    agent = make_agent(broker, make_huge(tiny))
+    require_setup_error(agent, str(tiny), "MiB are to be had", "MemoryHigh", "smaller bundle")
 
 
 def test_all_wrong_settings_at_once(make_agent: Make, broker: Broker, tiny: Path) -> None:
