@@ -25,6 +25,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 LOCAL = ("config", "install", "model", "hardware", "storage", "time")
 VARYING = (
     (r"in [\d.]+ s, \d+ MiB, with onnxruntime [\d.]+", "in 0.9 s, 44 MiB, with onnxruntime 1.31.1"),
+    (r"up to \d+ MiB while", "up to 138 MiB while"),
     (r"p50 .* a second", "p50 9.1 ms, p95 12.4 ms, 110 a second"),
     (r"onnxruntime [\d.]+, numpy [\d.]+, tokenizers [\d.]+, paho-mqtt [\d.]+",
      "onnxruntime 1.31.1, numpy 2.4.6, tokenizers 0.23.3, paho-mqtt 2.2.0"),

@@ -19,11 +19,13 @@ from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.table import selected
 from edge_agent.settings import default_bundle
 from edge_agent.specialists import EncoderSpecialist
-from tests.support.machines import UNIT, again, assert_mended, finding
+from tests.support.machines import again, assert_mended, finding
 from tests.support.tiny_bundle import Breakage, break_bundle, tiny_bundle, write_manifest
 from tests.support.tiny_generator import tiny_generator
+from tests.support.versions import make_version
 
 HELD_BYTES = 64 << 20
+UNIT_DROP_INS = "etc/systemd/system/edge-agent.service.d"
 ERROR, WARNING, OK, SKIPPED = Status.ERROR, Status.WARNING, Status.OK, Status.SKIPPED
 
 
@@ -81,10 +83,44 @@ def test_a_bundle_that_the_runtime_cannot_use(pi5: Patient, tmp_path: Path, how:
 
 
 def test_more_memory_than_the_service_may_take(pi5: Patient) -> None:
-    """The edit of the unit gives it enough."""
-    unit = pi5.root / UNIT
-    unit.write_text(unit.read_text().replace("MemoryHigh=256M", "MemoryHigh=32M"))
-    assert_mended(pi5, "model.loads", WARNING, "the service may take 32 MiB")
+    """The drop-in gives it enough, also where another one had the last word."""
+    (pi5.root / UNIT_DROP_INS).mkdir(parents=True)
+    (pi5.root / UNIT_DROP_INS / "override.conf").write_text("[Service]\nMemoryHigh=32M\n")
+    assert_mended(pi5, "model.room", WARNING, "the service may take 32 MiB")
+
+
+def test_a_limit_that_kills_counts_too(pi5: Patient) -> None:
+    """MemoryMax alone."""
+    (pi5.root / UNIT_DROP_INS).mkdir(parents=True)
+    limits = "[Service]\nMemoryHigh=infinity\nMemoryMax=64M\n"
+    (pi5.root / UNIT_DROP_INS / "override.conf").write_text(limits)
+    assert_mended(pi5, "model.room", WARNING, "the service may take 64 MiB")
+
+
+def test_every_bundle_needs_room_once(pi5: Patient, tmp_path: Path) -> None:
+    """Those that write too: the agent refuses at its start what has none."""
+    before = int(re.findall(r"(\d+) MiB", finding(pi5, "model.room").text)[0])
+    bundle = make_version(tiny_generator(tmp_path / "generator"), tmp_path / "two", "2.0.0")
+    weigh(bundle, weights=300 << 20, tokenizer=10 << 20)
+    for name in ("summary", "work-order"):
+        text = f'\n[specialists.{name}]\nbundle = "{bundle}"\n'
+        pi5.config_file.write_text(pi5.config_file.read_text() + text)
+    found = finding(again(pi5), "model.room")
+    assert found.status is WARNING
+    assert f"up to {before + 640} MiB" in found.text
+    champion = default_bundle()
+    text = f'\n[challenger]\nbundle = "{champion}"\n'
+    pi5.config_file.write_text(pi5.config_file.read_text() + text)
+    assert finding(again(pi5), "model.room").text == found.text
+    assert_mended(again(pi5), "model.room", WARNING, "the service may take 256 MiB")
+
+
+def weigh(bundle: Path, **sizes: int) -> None:
+    """The manifest says other sizes."""
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    for name, entry in manifest["files"].items():
+        entry["size_bytes"] = sizes.get(name.partition(".")[0], 0)
+    (bundle / "bundle.json").write_text(json.dumps(manifest))
 
 
 def test_loading_names_runtime_and_provider(pi5: Patient) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
+from edge_agent.bundle import read_claim
+from edge_agent.config import Config
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, ok, unused, warning
 from edge_agent.doctor.machine import size
 from edge_agent.doctor.patient import Patient
-from edge_agent.doctor.unit import service_unit
+from edge_agent.doctor.unit import SERVICE, service_unit
+from edge_agent.errors import BundleError
 from edge_agent.host import rss_bytes
 from edge_agent.metrics import percentile
 from edge_agent.settings import configured_challenger, configured_writers
@@ -27,7 +33,10 @@ SAMPLE_TEXTS = (
 LATENCY_RUNS, LATENCY_LIMIT_S = 15, 1.5
 PROGRAM_BYTES, STEP_BYTES = 80 << 20, 64 << 20
 """What the program takes without a model, rounded up."""
-SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+MEMORY_SHARES = {"MemoryHigh": 1.25, "MemoryMax": 1.875}
+"""What the unit should allow, for each byte that the agent takes: as the unit we ship has them."""
+MEMORY_DROP_IN = f"/etc/systemd/system/{SERVICE}.d/zz-memory.conf"
 
 
 def files(patient: Patient) -> Finding:
@@ -47,24 +56,53 @@ def loads(patient: Patient) -> Finding:
     before, begun_s = rss_bytes(), time.monotonic()
     specialist = patient.specialist
     took_s, taken = time.monotonic() - begun_s, max(0, rss_bytes() - before)
-    text = f"in {took_s:.1f} s, {size(taken)}, with {specialist.runtime}"
-    limit, needed = _memory_limit(patient), PROGRAM_BYTES + taken
-    if limit is None or needed < limit:
+    return ok(f"in {took_s:.1f} s, {size(taken)}, with {specialist.runtime}")
+
+
+def room(patient: Patient) -> Finding:
+    """What the agent takes while it loads all its bundles, against what the service may take."""
+    needed, limits = PROGRAM_BYTES + _loading_bytes(patient.config), _memory_limits(patient)
+    text = f"up to {size(needed)} while it loads"
+    if not limits:
         return ok(text)
-    unit = service_unit(patient)
-    wanted = -(-needed * 5 // 4 // STEP_BYTES) * STEP_BYTES
-    return warning(
-        f"{text}; the agent needs {size(needed)}, the service may take {size(limit)}",
-        f"set `MemoryHigh={wanted >> 20}M` below [Service] "
-        f"in {unit.path if unit else 'its unit'}, then `sudo systemctl daemon-reload`",
+    least = min(limits.values())
+    text = f"{text}; the service may take {size(least)}"
+    return ok(text) if needed <= least else warning(text, _more_memory(patient, needed, limits))
+
+
+def _loading_bytes(config: Config) -> int:
+    """Of each bundle once; what is wrong with one that cannot be read is told elsewhere."""
+    from edge_agent.loading import bundle_paths, peak_bytes, writer_paths  # noqa: PLC0415 - the same
+
+    found: dict[str, int] = {}
+    for path in (*bundle_paths(config), *writer_paths(config).values()):
+        with suppress(BundleError):
+            claim = read_claim(path)
+            found[claim.digest] = peak_bytes(claim)
+    return sum(found.values())
+
+
+def _memory_limits(patient: Patient) -> dict[str, int]:
+    """In bytes, by the name of the unit's setting; what is no size is no limit."""
+    unit, found = service_unit(patient), {}
+    for name in MEMORY_SHARES:
+        said = unit.last(name) if unit else ""
+        number, scale = said.rstrip("KMGT"), said[-1:] if said[-1:] in SIZES else ""
+        if number.isdigit():
+            found[name] = int(number) * SIZES[scale]
+    return found
+
+
+def _more_memory(patient: Patient, needed: int, names: Iterable[str]) -> str:
+    """The fix: a drop-in that comes after all others, and that no upgrade replaces."""
+    wanted = {name: math.ceil(needed * MEMORY_SHARES[name] / STEP_BYTES) for name in names}
+    lines = [f"{name}={steps * STEP_BYTES >> 20}M" for name, steps in wanted.items()]
+    text = "\\n".join(["[Service]", *lines, ""])
+    file = patient.path(MEMORY_DROP_IN)
+    return (
+        f"`printf '{text}' | sudo install -Dm644 /dev/stdin {file}`, "
+        f"`sudo systemctl daemon-reload`, then `sudo systemctl restart {SERVICE}`"
     )
-
-
-def _memory_limit(patient: Patient) -> int | None:
-    unit = service_unit(patient)
-    said = unit.last("MemoryHigh") if unit else ""
-    number, unit_name = said.rstrip("KMG"), said[-1:] if said[-1:] in SIZES else ""
-    return int(number) * SIZES[unit_name] if number.isdigit() else None
 
 
 def golden(patient: Patient) -> Finding:
@@ -155,7 +193,14 @@ CHECKS = (
         loads,
         ("model.files",),
         6.0,
-        mends="a bundle for this runtime; more MemoryHigh",
+        mends="a bundle for this runtime",
+    ),
+    Check(
+        "model.room",
+        "memory that loading takes, against the service's",
+        room,
+        ("model.loads",),
+        mends="more MemoryHigh and MemoryMax, or smaller bundles",
     ),
     Check(
         "model.golden",
