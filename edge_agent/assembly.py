@@ -9,6 +9,7 @@ from dataclasses import replace
 from edge_agent.agent import Agent
 from edge_agent.config import Config
 from edge_agent.crashes import CrashRecord
+from edge_agent.disk import explained
 from edge_agent.host import Host
 from edge_agent.loading import supply_of
 from edge_agent.memory import use_one_heap
@@ -27,10 +28,12 @@ def assemble(config: Config) -> Agent:
     use_one_heap()
     supply = supply_of(config)
     runtime_dir = config.paths.runtime_dir or default_runtime_dir() / config.client_id
+    with explained(runtime_dir):
+        crashes, presence = CrashRecord(runtime_dir), Presence(runtime_dir)
     surroundings = Surroundings(
         state_dir=config.paths.state_dir or default_state_dir() / config.client_id,
-        crashes=CrashRecord(runtime_dir),
-        presence=Presence(runtime_dir),
+        crashes=crashes,
+        presence=presence,
         notifier=Notifier(),
         host=Host(sensor_interval_s=config.health.interval_s),
         watchdog_s=watchdog_interval_s(),

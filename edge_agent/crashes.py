@@ -9,6 +9,7 @@ that systemd's watchdog sends), an exception noted here, or an out-of-memory kil
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import json
 import mmap
@@ -28,7 +29,10 @@ VMSTAT = Path("/proc/vmstat")
 
 
 class CrashRecord:
-    """See the module. ``folder`` should be on a RAM file system."""
+    """See the module. ``folder`` should be on a RAM file system.
+
+    Raises ConfigError when it cannot be used, OSError when a link stands where a file should.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._counts_file = folder / "crash-counts.json"
@@ -43,6 +47,8 @@ class CrashRecord:
             (folder / "oom-kills").write_text(oom_kills())
             self._dump: TextIO = dump.open("w", encoding="utf-8")
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise  # the folder is well: a link stands in it
             raise ConfigError(
                 f"paths.runtime_dir {folder}: {error.strerror}",
                 f"make {folder} writable for this user, or set paths.runtime_dir",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,6 +120,22 @@ def test_a_runtime_folder_that_cannot_be(make_agent: Make, broker: Broker, tiny:
     """Crash counts need it; the setting is named."""
     agent = make_agent(broker, tiny, paths={"runtime_dir": "/proc/nowhere"})
     require_setup_error(agent, "/proc/nowhere", "paths.runtime_dir")
+
+
+@pytest.mark.parametrize("name", ["agent.lock", "working"])
+def test_a_link_in_the_runtime_folder(
+    make_agent: Make, broker: Broker, tiny: Path, tmp_path: Path, name: str
+) -> None:
+    """Not followed; what lies there is named, and the command that is given removes it."""
+    (tmp_path / "run").mkdir()
+    link = tmp_path / "run" / name
+    link.symlink_to(tmp_path / "elsewhere")
+    agent = make_agent(broker, tiny, paths={"runtime_dir": str(tmp_path / "run")})
+    require_setup_error(agent, f"rm {link}")
+    assert "Traceback" not in agent.stderr
+    (command,) = re.findall(r"sudo (rm \S+),", agent.stderr)
+    subprocess.run(command, shell=True, check=True)
+    assert agent.start().stop() == 0
 
 
 def test_a_state_folder_that_cannot_be(make_agent: Make, broker: Broker, tiny: Path) -> None:
