@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -50,11 +50,20 @@ class SpanLine(BaseModel):
     surface: str | None = None
 
 
-class Line(BaseModel):
-    """A message as written, one JSON object. Types are never converted; other keys are kept."""
+Read = TypeVar("Read", bound="TextLine")
 
-    model_config = ConfigDict(extra="allow", strict=True)
+
+class TextLine(BaseModel):
+    """A line about a text, one JSON object. Types are never converted."""
+
+    model_config = ConfigDict(strict=True)
     text: str
+
+
+class Line(TextLine):
+    """A message as written; other keys are kept."""
+
+    model_config = ConfigDict(extra="allow")
     route: str | None = None
     entities: list[SpanLine] | None = None
     source: Any = None
@@ -68,8 +77,9 @@ def read_jsonl(path: Path, rewritten: dict[str, str] | None = None) -> list[Exam
     """
     examples = []
     for number, raw in numbered_lines(path):
-        line = _read_line(raw, f"{path}:{number}")
-        examples.append(_example(line, f"{path}:{number}"))
+        where = f"{path}:{number}"
+        line = read_line(raw, where, Line, "not a message", SHAPE)
+        examples.append(_example(line, where))
         if rewritten is not None:
             rewritten |= {old: new for old in _names(line) if (new := topic_name(old)) != old}
     if not examples:
@@ -93,14 +103,20 @@ def require_file(path: Path) -> None:
         raise ToolError(f"{path}: no such file", "a data folder holds train.jsonl")
 
 
-def _read_line(raw: str, where: str) -> Line:
-    """Raises ToolError for broken JSON, lone surrogates, and values of another type."""
+def read_line(raw: str, where: str, model: type[Read], wrong: str, shape: str) -> Read:
+    """Raises ToolError for broken JSON, lone surrogates, values of another type, empty texts.
+
+    It says that the line is ``wrong``, and to write ``shape`` instead.
+    """
     try:
-        return Line.model_validate_json(raw)
+        line = model.model_validate_json(raw)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         problem = ": ".join(part for part in (key_path(fault["loc"]), fault["msg"]) if part)
-        raise ToolError(f"{where}: not a message ({problem})", f"write {SHAPE}") from error
+        raise ToolError(f"{where}: {wrong} ({problem})", f"write {shape}") from error
+    if not line.text.strip():
+        raise ToolError(f"{where}: {wrong} (text is empty)", "delete the line")
+    return line
 
 
 def key_path(parts: tuple[int | str, ...]) -> str:

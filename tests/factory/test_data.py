@@ -15,6 +15,7 @@ from tools.corpus.annotation import Example
 from tools.data import read_jsonl, split
 from tools.errors import ToolError
 from tools.learning.recipe import Recipe
+from tools.writing.pairs import read_pairs
 
 RECIPE = Recipe(epochs=1, fewest_steps=0)
 SPAN = {"start": 0, "end": 4, "label": "asset"}
@@ -31,6 +32,8 @@ def spans(**changes: object) -> str:
 BAD = {
     "text a number": line(text=5),
     "text null": line(text=None),
+    "text empty": line(text="", entities=[]),
+    "text blank": line(text=" \n", entities=[]),
     "text NaN": line(text=float("nan")),
     "no text": '{"route": "fault"}',
     "text half a pair": line(text="leaks \ud800"),
@@ -61,6 +64,22 @@ def test_a_line_that_would_fail_later_is_named_at_once(tmp_path: Path, case: str
         read_jsonl(folder / "train.jsonl")
     found = check([folder / "train.jsonl"]).findings
     assert any(f.severity == "error" and f.where.endswith("train.jsonl:2") for f in found)
+
+
+PAIRS = {
+    "text empty": '{"text": " ", "output": {}}',
+    "no output": '{"text": "pump leaks"}',
+    "output half a pair": r'{"text": "pump leaks", "output": "\ud800"}',
+}
+
+
+@pytest.mark.parametrize("case", PAIRS)
+def test_a_pair_that_is_none_is_named_in_the_same_way(tmp_path: Path, case: str) -> None:
+    """What writes is trained on lines of its own; keys that mean nothing are ignored."""
+    file = tmp_path / "train.jsonl"
+    file.write_text('{"text": "pump leaks", "output": {}, "by": 1}\n' + PAIRS[case] + "\n")
+    with pytest.raises(ToolError, match=r"train\.jsonl:2: no text and output \("):
+        read_pairs(file, None)
 
 
 def test_what_may_be_left_out_may_be_null_too(tmp_path: Path) -> None:

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from edge_agent.types import JsonObject
-from tools.data import key_path, numbered_lines
-from tools.errors import ToolError
+from tools.data import TextLine, numbered_lines, read_line
 
 SHAPE = '{"text": "…", "output": {…}}'
 
@@ -29,11 +26,9 @@ class Pair:
         return json.loads(self.answer)
 
 
-class Line(BaseModel):
+class Line(TextLine):
     """One line of a file; other keys mean nothing here."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
-    text: str
     output: Any
 
 
@@ -59,14 +54,8 @@ def _ordered(schema: JsonObject, value: Any) -> Any:
 
 def read_pairs(path: Path, schema: JsonObject | None) -> list[Pair]:
     """The pairs of a JSON Lines file. ToolError names a line that is none, by its number."""
-    lines = [_read_line(text, f"{path}:{number}") for number, text in numbered_lines(path)]
+    lines = [
+        read_line(raw, f"{path}:{number}", Line, "no text and output", SHAPE)
+        for number, raw in numbered_lines(path)
+    ]
     return [Pair(line.text, spelled(schema, line.output)) for line in lines]
-
-
-def _read_line(raw: str, where: str) -> Line:
-    try:
-        return Line.model_validate_json(raw)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        problem = ": ".join(part for part in (key_path(fault["loc"]), fault["msg"]) if part)
-        raise ToolError(f"{where}: no text and output ({problem})", f"write {SHAPE}") from error
