@@ -31,6 +31,8 @@ from tools.corpora import Corpus, read_corpus
 from tools.data import Vocabulary
 from tools.errors import ToolError
 from tools.evaluation.metrics import Scores, score
+from tools.evaluation.progress import progress_bars
+from tools.evaluation.running import predict_all
 from tools.export import build
 from tools.learning.batches import Batcher, load_tokenizer
 from tools.learning.checkpoint import Checkpoint
@@ -44,7 +46,6 @@ from tools.trunks.loading import Encoder, load_encoder
 from tools.trunks.quantise import BITS, BLOCK
 
 MAX_TOKENS = 256
-DEV_MESSAGES = 16
 DRAFT = "draft"
 
 
@@ -163,7 +164,9 @@ def assemble(encoder: Encoder, base: Base, corpus: Corpus, job: Job) -> pack.Con
     tokenizer = pack.plain_tokenizer(base.tokenizer).encode()
     text_encoder = TextEncoder(tokenizer, contents.max_tokens)
     session = Session(model, threads=1)
-    measured = collect(session, text_encoder, corpus.dev, corpus.vocabulary)
+    with progress_bars() as bars:
+        dev = bars.track(corpus.dev, description="calibrating")
+        measured = collect(session, text_encoder, dev, corpus.vocabulary)
     contents.calibration = calibrate(measured, corpus.vocabulary, job.recipe.abstain_cost)
     contents.licence = base.provenance()["licence"]
     contents.quantisation = quantisation(job.recipe)
@@ -203,10 +206,8 @@ def publish(contents: pack.Contents, corpus: Corpus, out: Path) -> Bundle:
     """Packs beside ``out``, measures, adds golden lines and card, and only then takes its place."""
     with replacing(out) as fresh:
         specialist = load_specialist(pack.pack(contents, fresh), threads=1)
-        predictions = []
-        for start in range(0, len(corpus.dev), DEV_MESSAGES):
-            some = corpus.dev[start : start + DEV_MESSAGES]
-            predictions += specialist.predict([example.text for example in some])
+        with progress_bars() as bars:
+            predictions, _ = predict_all(specialist, [e.text for e in corpus.dev], bars)
         scores = score(corpus.dev, predictions)
         contents.provenance["dev"] = summary(scores) | {"routes": mix(predictions)}
         (fresh / pack.CARD).write_text(model_card(contents, scores), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -56,7 +57,10 @@ def test_a_folder_of_messages_becomes_a_bundle_that_the_runtime_runs(
 ) -> None:  # fmt: skip
     out = tmp_path / "My Site"
     assert main(arguments(bases[name], site, out, *LEARN)) == 0
-    assert f"next: python -m tools evaluate '{out}'" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert f"next: python -m tools evaluate '{out}'" in told.out
+    for work in ("training", "calibrating", "running my-site"):
+        assert re.search(rf"{work} .*\d+/\d+", told.out + told.err), work
     bundle = load_bundle(out)
     assert bundle.manifest.name == "my-site"
     assert bundle.manifest.routes == ("fault", "command", "question")

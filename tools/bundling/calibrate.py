@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ def calibrate(logits: Logits, vocabulary: Vocabulary, abstain_cost: float) -> Ca
 
 
 def collect(
-    session: Session, encoder: TextEncoder, examples: Sequence[Example], vocabulary: Vocabulary
+    session: Session, encoder: TextEncoder, examples: Iterable[Example], vocabulary: Vocabulary
 ) -> Logits:
     """Runs every message by itself through the packed model."""
     routes, route_targets, tags, tag_targets = [], [], [], []
