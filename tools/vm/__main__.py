@@ -13,7 +13,7 @@ from typing import Any
 
 from tools.errors import ToolError
 from tools.vm import compare, work
-from tools.vm.machine import MACHINES, Machine, boot, prepare
+from tools.vm.machine import ARCHITECTURE, MACHINES, Machine, boot, prepare
 from tools.vm.process import interrupt_when_told
 
 ROOT = Path(__file__).parents[2]
@@ -48,8 +48,8 @@ def run(machine: Machine) -> None:
     """One machine, from its disk to its results."""
     prepare(machine)
     with tempfile.TemporaryDirectory(dir=machine.folder) as temporary:
-        work.lay_out(Path(temporary), machine.architecture)
-        print(f"== {machine.name} ({machine.board}): see {machine.out}/console.log", flush=True)
+        work.lay_out(Path(temporary), ARCHITECTURE)
+        print(f"== {machine.core} ({machine.board}): see {machine.out}/console.log", flush=True)
         boot(machine, Path(temporary))
 
 
@@ -62,7 +62,7 @@ def report(machine: Machine) -> bool:
     steps.append(compare.events(machine.out / "events.jsonl", len(work.texts())).as_step())
     for step in steps:
         mark = "ok" if step["held"] else "FAILED"
-        print(f"{machine.name} {mark} {step['step']}: {step['seen']}")
+        print(f"{machine.core} {mark} {step['step']}: {step['seen']}")
     return all(step["held"] for step in steps)
 
 
@@ -74,7 +74,7 @@ def renew_page(machines: list[Machine]) -> None:
         there = json.loads((machine.out / "logits.json").read_text())
         difference = compare.events(machine.out / "events.jsonl", len(work.texts()))
         figures = compare.logits(here, there)
-        lines[machine.name] = compare.row(machine.name, machine.board, figures, difference)
+        lines[machine.core] = compare.row(machine.core, machine.board, figures, difference)
     table = "\n".join([*compare.HEAD, *(lines[core] for core in MACHINES if core in lines)])
     PAGE.write_text(BLOCK.sub(lambda found: f"{found[1]}{table}\n{found[3]}", page), "utf-8")
 

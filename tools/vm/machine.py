@@ -17,11 +17,13 @@ HERE = Path(__file__).parent
 BUILD_LIMIT_S = LIMIT_S = 4 * 3600
 """Emulated, a run takes some ten minutes on an idle core, building a disk somewhat more."""
 OUT_BYTES = 64 << 20
+ARCHITECTURE, PROGRAM = "arm64", "qemu-system-aarch64"
 NEEDED = {
     "mmdebstrap": "mmdebstrap",
     "update-binfmts": "binfmt-support",
     "arch-test": "arch-test",
     "qemu-aarch64": "qemu-user-static",
+    PROGRAM: "qemu-system-arm",
     "mke2fs": "e2fsprogs",
     "dpkg-deb": "dpkg",
 }
@@ -32,38 +34,28 @@ machine as on an idle one."""
 
 @dataclass(frozen=True)
 class Machine:
-    """A kind of machine. ``board`` tells where its core is found."""
+    """One emulated core, and the board that it is found on."""
 
-    name: str
-    architecture: str
+    core: str
     board: str
-    program: str
-    package: str
-    options: tuple[str, ...]
-    console: str
 
     @property
     def folder(self) -> Path:
-        """Root file system, disk and kernel, some 5 GB; kept from one run to the next."""
-        return cache_folder("edge-agent-vm") / self.architecture
+        """Root file system, disk and kernel, some 5 GB; of all cores, kept for the next run."""
+        return cache_folder("edge-agent-vm") / ARCHITECTURE
 
     @property
     def out(self) -> Path:
         """Where a run leaves its results."""
-        return self.folder / self.name
-
-
-def arm64(core: str, board: str) -> Machine:
-    """One emulated core of a board."""
-    options = ("-M", "virt", "-cpu", core, *EMULATED)
-    return Machine(
-        core, "arm64", board, "qemu-system-aarch64", "qemu-system-arm", options, "ttyAMA0"
-    )
+        return self.folder / self.core
 
 
 MACHINES = {
-    "cortex-a76": arm64("cortex-a76", "Raspberry Pi 5"),
-    "cortex-a72": arm64("cortex-a72", "Raspberry Pi 4"),
+    machine.core: machine
+    for machine in (
+        Machine("cortex-a76", "Raspberry Pi 5"),
+        Machine("cortex-a72", "Raspberry Pi 4"),
+    )
 }
 
 
@@ -71,14 +63,13 @@ def prepare(machine: Machine) -> None:
     """Builds root file system and disk where they are missing or old."""
     if os.geteuid() != 0:
         raise ToolError("the machine's disk can only be made by root", "sudo make vm-test")
-    wanted = {**NEEDED, machine.program: machine.package}
-    missing = sorted(package for tool, package in wanted.items() if not is_here(tool))
+    missing = sorted(package for tool, package in NEEDED.items() if not is_here(tool))
     if missing:
         raise ToolError(
             f"missing: {', '.join(missing)}",
             f"sudo apt-get install --no-install-recommends {' '.join(missing)}",
         )
-    script("root.sh", machine, machine.architecture)
+    script("root.sh", machine, ARCHITECTURE)
     script("disk.sh", machine)
 
 
@@ -112,7 +103,7 @@ def boot(machine: Machine, work: Path) -> None:
             carry_out(qemu(machine, given, taken), LIMIT_S, console)
         except subprocess.SubprocessError as error:
             fix = f"see {machine.out}/console.log"
-            raise ToolError(f"the machine {machine.name}: {error}", fix) from error
+            raise ToolError(f"the machine {machine.core}: {error}", fix) from error
     with tarfile.open(taken) as archive:
         archive.extractall(machine.out, filter="data")
     given.unlink()
@@ -123,10 +114,10 @@ def qemu(machine: Machine, given: Path, taken: Path) -> list[str]:
     """No network: what the machine needs it is given."""
     disk = "format=raw,if=virtio"
     return [
-        *(machine.program, *machine.options, "-m", "2048"),
+        *(PROGRAM, "-M", "virt", "-cpu", machine.core, *EMULATED, "-m", "2048"),
         *("-nographic", "-no-reboot", "-nic", "none"),
         *("-kernel", str(machine.folder / "kernel"), "-initrd", str(machine.folder / "initrd")),
-        *("-append", f"root=/dev/vda rw console={machine.console} quiet"),
+        *("-append", "root=/dev/vda rw console=ttyAMA0 quiet"),
         *("-drive", f"file={machine.folder / 'disk.img'},snapshot=on,{disk}"),
         *("-drive", f"file={given},readonly=on,{disk}"),
         *("-drive", f"file={taken},{disk}"),
