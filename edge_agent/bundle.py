@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -30,6 +29,7 @@ from edge_agent.manifest import (
     GeneratorShape,
     Manifest,
 )
+from edge_agent.plain_files import plain_file, read_plain, reading
 from edge_agent.signing import MAX_SIGNATURE_BYTES, BadSignature, PublicKeys
 from edge_agent.types import ModelCard
 
@@ -99,7 +99,9 @@ class Bundle(Claim):
 
     def check_unchanged(self) -> None:
         """To be called when the weights are mapped. BundleError if they changed since verified."""
-        if self.weights_stamp and _stamp((self.path / WEIGHTS).lstat()) != self.weights_stamp:
+        with reading(self.path):
+            now = _stamp((self.path / WEIGHTS).lstat()) if self.weights_stamp else None
+        if now != self.weights_stamp:
             raise BundleError(
                 f"bundle {self.path}: {WEIGHTS} was changed while it was being loaded",
                 "let no other program write into the folder of a bundle, and load it again",
@@ -124,6 +126,16 @@ def read_claim(path: Path, keys: PublicKeys | None = None) -> Claim:
     A link to the folder is followed here, once: if it is swapped meanwhile, all files still come
     from one bundle.
     """
+    with reading(path):
+        _require_folder(path)
+        path = path.resolve()
+        raw = read_plain(path, MANIFEST, MAX_MANIFEST_BYTES)
+        signature = _read_signature(path)
+    signed_by = _signer(path, raw, signature, keys) if keys else None
+    return Claim(path, _parse_manifest(path, raw), raw, signature, signed_by)
+
+
+def _require_folder(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise BundleError(
             f"bundle {path}: the link leads to {path.readlink()}, which is not there",
@@ -132,13 +144,9 @@ def read_claim(path: Path, keys: PublicKeys | None = None) -> Claim:
     if not path.is_dir():
         raise BundleError(
             f"bundle {path}: no such directory",
-            "set model.bundle to a bundle folder, for instance models/gateway-default",
+            "correct the path: in the configuration it is model.bundle, challenger.bundle or "
+            "specialists.NAME.bundle; installed bundles are shown by edge-agent bundle list",
         )
-    path = path.resolve()
-    raw = _read(path, MANIFEST, MAX_MANIFEST_BYTES)
-    signature = _read_signature(path)
-    signed_by = _signer(path, raw, signature, keys) if keys else None
-    return Claim(path, _parse_manifest(path, raw), raw, signature, signed_by)
 
 
 def verify_bundle(path: Path, keys: PublicKeys | None = None) -> Claim:
@@ -176,7 +184,7 @@ def writing_task(claim: Claim) -> tuple[GeneratorShape, GenerationTask]:
 def _read_signature(path: Path) -> bytes | None:
     if not os.path.lexists(path / SIGNATURE):
         return None
-    return _read(path, SIGNATURE, MAX_SIGNATURE_BYTES)
+    return read_plain(path, SIGNATURE, MAX_SIGNATURE_BYTES)
 
 
 def _signer(path: Path, raw: bytes, signature: bytes | None, keys: PublicKeys) -> str:
@@ -219,7 +227,8 @@ def _check_runtime(path: Path, manifest: Manifest) -> None:
 
 
 def _verified(claim: Claim, name: str) -> bytes:
-    content = _read(claim.path, name, claim.manifest.files[name].size_bytes)
+    with reading(claim.path):
+        content = read_plain(claim.path, name, claim.manifest.files[name].size_bytes)
     _compare(claim, name, hashlib.sha256(content).hexdigest(), len(content))
     return content
 
@@ -228,7 +237,7 @@ def _verified_stamp(claim: Claim, name: str) -> Stamp:
     """The stamp of a file whose digest is right, found out a part at a time."""
     found, size_bytes = hashlib.sha256(), 0
     limit_bytes = claim.manifest.files[name].size_bytes
-    with plain_file(claim.path, name).open("rb") as file:
+    with reading(claim.path), plain_file(claim.path, name).open("rb") as file:
         stamp = _stamp(os.fstat(file.fileno()))
         while size_bytes <= limit_bytes and (part := file.read(PART_BYTES)):
             found.update(part)
@@ -249,51 +258,4 @@ def _compare(claim: Claim, name: str, digest: str, size_bytes: int) -> None:
             f"bundle {claim.path}: {name} is damaged: sha256 {digest[:12]}…, "
             f"{size_bytes} bytes; the manifest says {entry.sha256[:12]}…, {entry.size_bytes}",
             f"copy {name} again from where the bundle came, then compare with `sha256sum`",
-        )
-
-
-def _read(path: Path, name: str, limit_bytes: int) -> bytes:
-    """At most ``limit_bytes + 1`` bytes of a plain file inside the bundle."""
-    with plain_file(path, name).open("rb") as file:
-        return file.read(limit_bytes + 1)
-
-
-def plain_file(path: Path, name: str) -> Path:
-    """A file of the bundle, if it lies inside and is no link or device. Raises BundleError."""
-    parts = PurePosixPath(name).parts
-    if (
-        set("\\\0") & set(name)
-        or not parts
-        or name.startswith("/")
-        or {"..", "."} & set(name.split("/"))
-    ):
-        raise BundleError(
-            f"bundle {path}: file name {name!r} leads outside the bundle",
-            "use a bundle from a source you trust; names in it are plain and relative",
-        )
-    current = path
-    for part in parts:
-        current = current / part
-        _refuse_links(path, current, name)
-    if not current.is_file():
-        raise BundleError(
-            f"bundle {path}: {name} is not a plain file",
-            f"copy {name} again from where the bundle came",
-        )
-    return current
-
-
-def _refuse_links(path: Path, current: Path, name: str) -> None:
-    try:
-        status = current.lstat()
-    except OSError as error:
-        raise BundleError(
-            f"bundle {path}: {name} is missing ({error.strerror})",
-            f"copy {name} again from where the bundle came",
-        ) from error
-    hard_linked = stat.S_ISREG(status.st_mode) and status.st_nlink > 1
-    if stat.S_ISLNK(status.st_mode) or hard_linked:
-        raise BundleError(
-            f"bundle {path}: {name} is a link",
-            f"replace it by a copy: `cp {current} {current}.copy && mv {current}.copy {current}`",
         )

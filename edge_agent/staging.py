@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.archive import read_archive
-from edge_agent.bundle import Claim, plain_file, read_claim, verify_bundle
+from edge_agent.bundle import Claim, read_claim, verify_bundle
 from edge_agent.errors import BundleError
 from edge_agent.manifest import MANIFEST, SIGNATURE
+from edge_agent.plain_files import plain_file
 from edge_agent.signing import PublicKeys
 
 FILE_MODE, FOLDER_MODE = 0o644, 0o755

@@ -19,7 +19,7 @@ LAYERS = (
     {"egress", "exposition", "histogram", "host", "certificates", "crashes"}
     | {"log", "memory", "state", "systemd", "topics", "values"},
     {"presence", "sections", "watch"},
-    {"answers", "archive", "config", "disk", "manifest", "signing", "surroundings"},
+    {"answers", "archive", "config", "disk", "manifest", "plain_files", "signing", "surroundings"},
     {"bundle"},
     {"acks", "metrics", "settings", "staging"},
     {"store"},
