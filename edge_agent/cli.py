@@ -1,4 +1,4 @@
-"""The command line. Exit 0, 1 for a bug, 2 for usage, 78 for set-up."""
+"""The command line. Exit 0, 1 for a bug, 2 for usage, 78 for set-up, 130 for Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from edge_agent.commands import (
 )
 from edge_agent.errors import EXIT_SETUP, AgentError
 
+EXIT_INTERRUPTED = 130
+"""As a shell has it for Ctrl-C."""
 COMMANDS = {
     "run": serve,
     "reload": reload,
@@ -50,6 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
     except AgentError as error:
         print(f"edge-agent: {error.problem}\n  fix: {error.fix}", file=sys.stderr)
         return EXIT_SETUP
+    except KeyboardInterrupt:
+        print("edge-agent: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

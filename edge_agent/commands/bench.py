@@ -28,7 +28,6 @@ MAX_THREADS = 64
 DEFAULT_THREADS = (1, 2, 4)
 DEFAULT_BATCH = 16
 BATCHES = (1, 4, 16)
-EXIT_INTERRUPTED = 130
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,14 +45,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """0 when it is measured."""
-    try:
-        return _bench(options, _config(options))
-    except KeyboardInterrupt:
-        print("edge-agent: stopped, nothing is said", file=sys.stderr)
-        return EXIT_INTERRUPTED
-
-
-def _bench(options: argparse.Namespace, config: Config | None) -> int:
     from edge_agent.bench.measure import bench  # noqa: PLC0415 - other commands start faster
     from edge_agent.bench.plan import Plan  # noqa: PLC0415
     from edge_agent.bench.report import report_data  # noqa: PLC0415
@@ -61,6 +52,7 @@ def _bench(options: argparse.Namespace, config: Config | None) -> int:
     from edge_agent.doctor.patient import Patient  # noqa: PLC0415
     from edge_agent.doctor.screen import environment_style  # noqa: PLC0415
 
+    config = _config(options)
     now, cores = _in_force(options, config), len(os.sched_getaffinity(0))
     threads = options.threads or {n for n in DEFAULT_THREADS if n <= cores} | {now.threads}
     bundles = _bundles(options, config)

@@ -19,6 +19,13 @@ ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 SITE_FILTER = "site/#"
+HEEDING_CTRL_C = """
+import signal, sys
+from edge_agent.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(sys.argv[1:]))
+"""
+"""Who starts the tests in the background ignores Ctrl-C, and children inherit that."""
 
 
 class NotifySocket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from edge_agent import __version__
 from edge_agent.cli import main
 from edge_agent.wire.schema import DOCUMENTS, json_schema
-from tests.support.agent_process import write_config
+from tests.support.agent_process import HEEDING_CTRL_C, write_config
 from tests.support.tiny_bundle import break_bundle, write_manifest
 from tests.support.tiny_generator import tiny_generator
 from tests.support.versions import make_version
@@ -48,6 +49,22 @@ def test_infer_prints_a_line_for_each_argument(tiny: Path, capfdbinary: Any) -> 
     (asset, symptom) = lines[7]["entities"]
     assert (asset["text"], asset["start"], asset["end"]) == ("pump 7", 0, 6)
     assert symptom["label"] == "symptom"
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(tiny: Path) -> None:
+    """Whichever waits: here for the next line."""
+    words = [sys.executable, "-c", HEEDING_CTRL_C, "infer", "--bundle", str(tiny)]
+    with subprocess.Popen(
+        words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"pump leaks\n")
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, b"edge-agent: interrupted\n")
 
 
 def test_infer_writes_with_a_bundle_that_writes(tmp_path: Path, capfdbinary: Any) -> None:
