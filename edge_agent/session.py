@@ -25,6 +25,12 @@ class SessionKeeper:
     config: Config
     state_dir: Path
 
+    @property
+    def _whom(self) -> str:
+        """Who we are to the broker's access list."""
+        name = self.config.mqtt.username
+        return "clients without a user name" if name is None else f"user {name!r}"
+
     def begin(self, signal: SessionStarted, transport: Transport) -> Identity:
         """Subscribes, drops filters no longer configured, and names the session."""
         kept = read_session(self.state_dir)
@@ -63,8 +69,7 @@ class SessionKeeper:
             if refusal is not None:
                 raise BrokerRefused(
                     f"the broker refused our subscription to {name}: {refusal}",
-                    f"let user {self.config.mqtt.username!r} read {name} in the broker's ACL, "
-                    "then start again",
+                    f"let {self._whom} read {name} in the broker's ACL, then start again",
                 )
 
     def puback_overdue(self, sent_s: float | None, now_s: float) -> BrokerUnavailable | None:
@@ -84,6 +89,6 @@ class SessionKeeper:
             return BrokerUnavailable(problem, "see the broker's log and quotas")
         return BrokerRefused(
             problem,
-            f"let user {self.config.mqtt.username!r} write {self.config.prefix}/# and "
+            f"let {self._whom} write {self.config.prefix}/# and "
             f"{self.config.reply_prefix}/# in the broker's ACL, then start again",
         )

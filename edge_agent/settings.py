@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -38,8 +40,16 @@ def load_config(path: Path | None, flags: list[str]) -> Config:
     class FromFile(Config):
         model_config = SettingsConfigDict(toml_file=chosen)
 
-    try:
+    with _explained(chosen):
         config = FromFile(_cli_parse_args=flags or None)
+    return _anchored(config, chosen.parent)
+
+
+@contextmanager
+def _explained(chosen: Path) -> Iterator[None]:
+    """Turns what reading the file meets into ConfigError."""
+    try:
+        yield
     except ValidationError as error:
         problems = "; ".join(problem.text for problem in problems_of(error))
         raise ConfigError(f"configuration {chosen}: {problems}", f"edit {chosen}") from error
@@ -47,11 +57,21 @@ def load_config(path: Path | None, flags: list[str]) -> Config:
         raise ConfigError(
             f"configuration {chosen}: {error}", f"mend the TOML in {chosen}"
         ) from error
-    except (SettingsError, OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"configuration {chosen}: not UTF-8 (byte 0x{error.object[error.start]:02x} at "
+            f"{error.start})",
+            f"save {chosen} as UTF-8",
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"configuration {chosen}: {error.strerror}",
+            f"say it again with sudo; for the service: sudo chmod a+r {chosen}",
+        ) from error
+    except SettingsError as error:
         raise ConfigError(
             f"configuration {chosen}: {error}", "see `edge-agent run --help` and the sample file"
         ) from error
-    return _anchored(config, chosen.parent)
 
 
 def _refuse_absent(path: Path) -> None:

@@ -106,6 +106,7 @@ def test_a_refused_birth(make_fenced: Callable[[str], Site]) -> None:
     site.agent.start(wait=False)
     assert site.agent.wait_exit() == EXIT_SETUP
     require_said(site.agent.stderr, "edge/t/state", "Not authorized", "edge/t/#")
+    require_said(site.agent.stderr, "let clients without a user name write")
 
 
 @pytest.mark.skipif(DYNAMIC_SECURITY is None, reason="Mosquitto without its security plugin")
@@ -124,6 +125,7 @@ def test_a_refused_subscription(
     agent = make_agent(make_broker(extra=plugin), tiny).start(wait=False)
     assert agent.wait_exit() == EXIT_SETUP
     require_said(agent.stderr, "subscription to site/#", "Not authorized", "read site/#")
+    require_said(agent.stderr, "let clients without a user name read")
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])

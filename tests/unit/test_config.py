@@ -50,6 +50,13 @@ def test_the_least_configuration(write: Any) -> None:
     assert config.filters == ("site/#", "edge/t/request/+")
 
 
+def test_a_file_of_another_encoding(write: Any) -> None:
+    """The byte is named, where an editor can find it."""
+    path = write(PLAIN)
+    path.write_bytes(PLAIN.replace("site", "fühler").encode("latin-1"))
+    assert "not UTF-8 (byte 0xfc at " in problem(path)
+
+
 def test_a_filter_given_twice_is_subscribed_once(write: Any) -> None:
     """Two sources may share one."""
     twice = '[[source]]\nfilter = "a"\n[[source]]\nfilter = "a"\n[gateway]\nid = "t"\n'

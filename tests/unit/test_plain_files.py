@@ -1,4 +1,4 @@
-"""Bundles that the disk, or whoever closed a folder, does not let us read."""
+"""Bundles and configurations that the disk, or their owner, does not let us read."""
 
 from __future__ import annotations
 
@@ -60,6 +60,19 @@ def test_what_only_root_may_read_can_be_installed_for_all(open_folder: Path, clo
     assert main([*fix.split(), "--store", str(store)]) == 0
     code, said = as_nobody(write_config(config, 1, store / "tiny" / "current"))
     assert code == 0, said
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to close a file to others")
+def test_a_configuration_that_only_root_may_read(open_folder: Path) -> None:
+    """As a file that was edited with a strict umask; the command opens it to the service."""
+    config = write_config(open_folder / "edge-agent.toml", 1, tiny_bundle(open_folder / "tiny"))
+    config.chmod(0o600)
+    code, said = as_nobody(config)
+    assert (code, "Traceback" in said) == (78, False), said
+    assert f"configuration {config}: Permission denied" in said
+    (fix,) = re.findall(r"sudo (chmod \S+ \S+)", said)
+    subprocess.run(fix.split(), check=True)
+    assert as_nobody(config)[0] == 0
 
 
 def test_a_disk_that_fails_is_named() -> None:
