@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 EXTRAS := demo,test
 PATHS := edge_agent tools tests
 
-.PHONY: wheel deb vm-test help setup demo test parity test-pythons system-packages lint types docs docs-write bench soak train clean
+.PHONY: wheel deb vm-test help setup demo test parity test-pythons system-packages lint types docs docs-write bench bench-generation soak train clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | column -t -s '|'
@@ -63,6 +63,10 @@ vm-test: setup ## As root: try the arm64 package in an emulated machine; renew d
 
 bench: setup system-packages ## Measure throughput, latency, memory, start and idle; renew docs/benchmarks.md
 	@$(BIN)/python -m tools.bench $(ARGS)
+
+bench-generation: EXTRAS := demo,test,factory-test
+bench-generation: setup ## Measure generation at Gemma 3 270M's shape beside llama.cpp (docs/benchmarks.md)
+	@$(BIN)/python -m tools.bench.generation $(ARGS)
 
 soak: setup system-packages ## 1,000 kills, TCP cuts, stopped and restarted brokers; renew docs/reliability.md
 	@$(BIN)/python -m tests.soak $(ARGS)

@@ -44,7 +44,7 @@ class GeneratorSpecialist:
         room = bundle.manifest.max_tokens - task.max_output_tokens
         self._prompts = PromptEncoder(tokenizer, task.prompt, room)
         self._grammar = Grammar(tokenizer, task.output_schema, shape.vocabulary, shape.stop_tokens)
-        model = _model(bundle, threads)
+        model = load_model(bundle, threads)
         bundle.check_unchanged()
         sparse_rows = shape.vocabulary // SPARSE_SHARE
         self._decoder = Decoder(model, shape.stop_tokens, clock, sparse_rows)
@@ -153,7 +153,8 @@ def load_writer(bundle: Bundle, threads: int | None = None) -> GeneratorSpeciali
     return GeneratorSpecialist(bundle, threads or default_threads(), time.monotonic)
 
 
-def _model(bundle: Bundle, threads: int) -> CausalModel:
+def load_model(bundle: Bundle, threads: int) -> CausalModel:
+    """The graphs of a verified bundle, without its task."""
     contents, folder = bundle.contents, bundle.path
     trunk = CachedSession(contents[MODEL], threads, bundle.manifest.max_tokens, folder)
     return CausalModel(

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-
-import onnxruntime
 
 from edge_agent.bundle import load_bundle
 from edge_agent.settings import default_bundle
@@ -19,25 +13,8 @@ from edge_agent.specialists import default_threads
 from tests.support.broker import mosquitto_version
 from tools.bench import measures
 from tools.bench.measures import Figures
+from tools.bench.page import Bar, machine, missed, renew, table
 from tools.bench.rig import Plan
-
-PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
-BLOCK = re.compile(r"(<!-- measured: bench -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A figure that must not be on the wrong side of its limit."""
-
-    name: str
-    measure: str
-    figure: str
-    limit: float
-    at_least: bool = False
-
-    def holds(self, value: float) -> bool:
-        return value >= self.limit if self.at_least else value <= self.limit
-
 
 BARS = (
     Bar("saturated rate / bare model's rate", "saturated", "ratio_to_bare", 0.85, at_least=True),
@@ -48,30 +25,11 @@ BARS = (
 )
 
 
-def machine() -> dict[str, str]:
-    """What it ran on."""
-    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return {
-        "processor": f"{found[1] if found else platform.machine()}, {os.cpu_count()} cores",
-        "Python": platform.python_version(),
-        "onnxruntime": onnxruntime.__version__,
-        "Mosquitto": mosquitto_version(),
-    }
-
-
-def table(results: dict[str, Figures]) -> str:
-    lines = ["| | measured | bar |", "|---|---:|---:|"]
-    for bar in BARS:
-        sign = "≥" if bar.at_least else "≤"
-        value = results[bar.measure][bar.figure]
-        lines.append(f"| {bar.name} | {value:.2f} | {sign} {bar.limit:g} |")
-    return "\n".join(lines)
-
-
 def report(plan: Plan, results: dict[str, Figures]) -> str:
     card = load_bundle(plan.bundle).card
     about = {
         **machine(),
+        "Mosquitto": mosquitto_version(),
         "bundle": f"{card.name} {card.version} ({card.digest[:12]})",
         "batch": str(plan.batch_messages),
         "model threads": str(plan.threads),
@@ -80,7 +38,7 @@ def report(plan: Plan, results: dict[str, Figures]) -> str:
     facts = "\n".join(f"- {name}: {value}" for name, value in about.items())
     rounded = {k: {n: round(v, 3) for n, v in figures.items()} for k, figures in results.items()}
     figures = json.dumps(rounded, indent=1)
-    return f"{table(results)}\n\n{facts}\n\n```json\n{figures}\n```\n"
+    return f"{table(BARS, results)}\n\n{facts}\n\n```json\n{figures}\n```\n"
 
 
 def arguments() -> argparse.Namespace:
@@ -115,12 +73,11 @@ def main() -> int:
         return 0
     text = report(plan, results)
     print(text)
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(BLOCK.sub(lambda found: f"{found[1]}{text}{found[2]}", page), encoding="utf-8")
-    missed = [bar.name for bar in BARS if not bar.holds(results[bar.measure][bar.figure])]
-    if missed:
-        print(f"missed: {', '.join(missed)}", file=sys.stderr)
-    return int(bool(missed))
+    renew("bench", text)
+    behind = missed(BARS, results)
+    if behind:
+        print(f"missed: {', '.join(behind)}", file=sys.stderr)
+    return int(bool(behind))
 
 
 if __name__ == "__main__":

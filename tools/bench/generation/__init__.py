@@ -1,0 +1,1 @@
+"""Generation beside llama.cpp and onnxruntime-genai: ``make bench-generation``."""
