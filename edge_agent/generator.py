@@ -12,19 +12,21 @@ import numpy as np
 
 from edge_agent.bundle import Bundle, writing_task
 from edge_agent.errors import BundleError, InferenceFailed
+from edge_agent.inference.byte_pairs import BytePairs
 from edge_agent.inference.causal import CausalModel
 from edge_agent.inference.decode import (
     SPARSE_SHARE,
     Decoder,
+    Floats,
     Generation,
     Limits,
     Sampler,
     greedy,
     sampling,
 )
-from edge_agent.inference.encode import Prompt, PromptEncoder
 from edge_agent.inference.grammar import Grammar
 from edge_agent.inference.output_schema import extractive_values
+from edge_agent.inference.prompt import Prompt, PromptEncoder
 from edge_agent.inference.session import CachedSession, Session
 from edge_agent.inference.spans import find_span
 from edge_agent.manifest import HEAD, MODEL, ROWS, TOKENIZER, GeneratorShape
@@ -40,13 +42,13 @@ class GeneratorSpecialist:
         self.card: ModelCard = bundle.card
         self._task = task
         self._clock = clock
-        tokenizer = bundle.contents[TOKENIZER]
+        tokenizer = BytePairs(bundle.contents[TOKENIZER])
         room = bundle.manifest.max_tokens - task.max_output_tokens
         self._prompts = PromptEncoder(tokenizer, task.prompt, room)
         self._grammar = Grammar(tokenizer, task.output_schema, shape.vocabulary, shape.stop_tokens)
-        model = load_model(bundle, threads)
+        model = load_model(bundle, threads, with_head=self._grammar.free_text)
         bundle.check_unchanged()
-        sparse_rows = shape.vocabulary // SPARSE_SHARE
+        sparse_rows = shape.vocabulary // SPARSE_SHARE if model.head else shape.vocabulary
         self._decoder = Decoder(model, shape.stop_tokens, clock, sparse_rows)
         self._try_out(bundle, shape)
 
@@ -75,21 +77,19 @@ class GeneratorSpecialist:
         return sampling(self._task.temperature, np.random.default_rng(seed))
 
     def _try_out(self, bundle: Bundle, shape: GeneratorShape) -> None:
-        """Reads the fixed prompt, which every output shares, and computes logits both ways."""
-        ids = np.array(shape.stop_tokens[:1], np.int64)
+        """Reads the fixed prompt, which every output shares, and computes logits in each way."""
+        last = np.array([shape.vocabulary - 1], np.int64)
         model = self._decoder.model
         self._decoder.reuse(())
         try:
             hidden = self._decoder.feed(self._prompts.encode("").ids)
-            shapes = model.logits(hidden).shape, model.row_logits(hidden, ids).shape
+            one = model.row_logits(hidden, last)
+            whole = model.logits(hidden) if self._grammar.free_text else None
         except InferenceFailed as error:
             raise BundleError(f"bundle {bundle.path}: {error.problem}", PACK_AGAIN) from error
-        if shapes != ((shape.vocabulary,), (1,)):
-            raise BundleError(
-                f"bundle {bundle.path}: {HEAD} and {ROWS} give logits of shapes {shapes}, "
-                f"the manifest's vocabulary is {shape.vocabulary}",
-                PACK_AGAIN,
-            )
+        _check_logits(bundle, ROWS, one, 1)
+        if whole is not None:
+            _check_logits(bundle, HEAD, whole, shape.vocabulary)
 
 
 @dataclass
@@ -153,10 +153,18 @@ def load_writer(bundle: Bundle, threads: int | None = None) -> GeneratorSpeciali
     return GeneratorSpecialist(bundle, threads or default_threads(), time.monotonic)
 
 
-def load_model(bundle: Bundle, threads: int) -> CausalModel:
-    """The graphs of a verified bundle, without its task."""
+def load_model(bundle: Bundle, threads: int, *, with_head: bool = True) -> CausalModel:
+    """The graphs of a verified bundle, without its task. See ``CausalModel`` about the head."""
     contents, folder = bundle.contents, bundle.path
     trunk = CachedSession(contents[MODEL], threads, bundle.manifest.max_tokens, folder)
-    return CausalModel(
-        trunk, Session(contents[HEAD], threads, folder), Session(contents[ROWS], threads, folder)
-    )
+    head = Session(contents[HEAD], threads, folder) if with_head else None
+    return CausalModel(trunk, head, Session(contents[ROWS], threads, folder))
+
+
+def _check_logits(bundle: Bundle, graph: str, logits: Floats, count: int) -> None:
+    if logits.shape != (count,):
+        raise BundleError(
+            f"bundle {bundle.path}: {graph} gives logits of shape {logits.shape} where the "
+            f"manifest's vocabulary asks for {count}",
+            PACK_AGAIN,
+        )

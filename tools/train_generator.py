@@ -18,8 +18,9 @@ import torch
 from edge_agent.bundle import Bundle, load_bundle
 from edge_agent.errors import InferenceFailed
 from edge_agent.generator import GeneratorSpecialist
-from edge_agent.inference.encode import PromptEncoder
+from edge_agent.inference.byte_pairs import BytePairs
 from edge_agent.inference.grammar import Grammar
+from edge_agent.inference.prompt import PromptEncoder
 from edge_agent.manifest import GOLDEN
 from edge_agent.types import Output
 from tools.bases.base import Base, open_base, read_tokenizer
@@ -145,7 +146,7 @@ def chosen_device() -> torch.device:
 
 def tokens_of(contents: Contents, corpus: WritingCorpus, context: int) -> Tokens:
     """Prompts and answers to tokens, as the packed bundle will have them."""
-    tokenizer = plain_tokenizer(contents.base.tokenizer).encode()
+    tokenizer = BytePairs(plain_tokenizer(contents.base.tokenizer).encode())
     room = context - corpus.task.max_output_tokens
     prompts = PromptEncoder(tokenizer, corpus.task.prompt, room)
     whole = read_tokenizer(contents.base.tokenizer)
@@ -157,8 +158,8 @@ def refuse_unwritable(
     contents: Contents, corpus: WritingCorpus, tokens: Tokens, vocabulary: int
 ) -> None:
     """Raises ToolError for the first pair whose answer the runtime could not write."""
-    tokenizer = plain_tokenizer(contents.base.tokenizer).encode()
-    grammar = Grammar(tokenizer, corpus.task.output_schema, vocabulary, contents.stop_ids())
+    schema, stops = corpus.task.output_schema, contents.stop_ids()
+    grammar = Grammar(tokens.tokenizer, schema, vocabulary, stops)
     for pair in [*islice(corpus.epochs[0], CHECKED_PAIRS), *corpus.dev[:CHECKED_PAIRS]]:
         constraint = grammar.start(tokens.prompts.encode(pair.text).text)
         try:

@@ -12,10 +12,13 @@ from edge_agent.inference.session import CachedSession, Session
 
 @dataclass
 class CausalModel:
-    """``head`` turns ``hidden`` into ``logits`` of all tokens, ``rows`` of those in ``row_ids``."""
+    """``head`` turns ``hidden`` into ``logits`` of all tokens, ``rows`` of those in ``row_ids``.
+
+    The head is the largest part of a small model: it may be left out where nobody asks for all.
+    """
 
     trunk: CachedSession
-    head: Session
+    head: Session | None
     rows: Session
     length: int = 0
 
@@ -36,7 +39,9 @@ class CausalModel:
         self.length = min(self.length, length)
 
     def logits(self, hidden: Floats) -> Floats:
-        """``[V]``: of every token."""
+        """``[V]``: of every token. There must be a head."""
+        if self.head is None:
+            raise AssertionError("the head was left out, and its logits are asked for")
         return self.head.run({"hidden": hidden.reshape(1, 1, -1)})["logits"].reshape(-1)
 
     def row_logits(self, hidden: Floats, ids: Ids) -> Floats:

@@ -14,9 +14,6 @@ MAX_CHARS_PER_TOKEN = 16
 """Text beyond ``max_tokens`` times this is cut before tokenising, so hostile input stays cheap."""
 
 PAD_MULTIPLE_TOKENS = 8
-TEXT = "{text}"
-"""Where the text stands in a prompt."""
-SMALLEST_ROOM_TOKENS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class TextEncoder:
     """A tokenizer with a window of ``max_tokens``, special tokens included."""
 
     def __init__(self, tokenizer_json: bytes, max_tokens: int) -> None:
-        self._tokenizer = _tokenizer(tokenizer_json)
+        self._tokenizer = open_tokenizer(tokenizer_json)
         self._tokenizer.enable_truncation(max_tokens)
         self._max_chars = max_tokens * MAX_CHARS_PER_TOKEN
         self._unknown_id = _unknown_id(self._tokenizer)
@@ -65,47 +62,8 @@ def _unknown_id(tokenizer: Tokenizer) -> int | None:
     return unknown_id
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """Token ids of a prompt, and what of the text is in it."""
-
-    ids: list[int]
-    text: str
-
-
-class PromptEncoder:
-    """A fixed prompt around a text. Special tokens in the prompt count; in the text they are text.
-
-    ``template`` holds ``{text}`` once.
-    """
-
-    def __init__(self, tokenizer_json: bytes, template: str, max_tokens: int) -> None:
-        tokenizer = _tokenizer(tokenizer_json)
-        tokenizer.no_truncation()
-        head, _, tail = template.partition(TEXT)
-        self._head: list[int] = tokenizer.encode(head, add_special_tokens=False).ids
-        self._tail: list[int] = tokenizer.encode(tail, add_special_tokens=False).ids
-        self._room = max_tokens - len(self._head) - len(self._tail)
-        if self._room < SMALLEST_ROOM_TOKENS:
-            raise BundleError(
-                f"task.prompt leaves {max(self._room, 0)} tokens for the text",
-                "shorten the prompt, or lower task.max_output_tokens",
-            )
-        tokenizer.encode_special_tokens = True
-        self._tokenizer = tokenizer
-
-    def encode(self, text: str) -> Prompt:
-        """The prompt with this text in it; the tail of the text that has no room is left out."""
-        kept = text[: self._room * MAX_CHARS_PER_TOKEN]
-        encoding = self._tokenizer.encode(kept, add_special_tokens=False)
-        ids: list[int] = encoding.ids
-        if len(ids) > self._room:
-            kept = kept[: encoding.offsets[self._room - 1][1]]
-            ids = ids[: self._room]
-        return Prompt([*self._head, *ids, *self._tail], kept)
-
-
-def _tokenizer(tokenizer_json: bytes) -> Tokenizer:
+def open_tokenizer(tokenizer_json: bytes) -> Tokenizer:
+    """Of a tokenizer.json. BundleError when there is none in it."""
     try:
         tokenizer = Tokenizer.from_buffer(tokenizer_json)
     except ValueError as error:

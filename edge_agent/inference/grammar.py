@@ -15,13 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import BundleError, InferenceFailed, SetupError
-from edge_agent.inference.output_schema import is_extractive, kind_of, narrow
+from edge_agent.inference.byte_pairs import NO_TEXT, BytePairs
+from edge_agent.inference.output_schema import has_free_text, is_extractive, kind_of, narrow
 from edge_agent.inference.spans import words
 from edge_agent.types import JsonObject
 
 ANY_TEXT = r"start: /[^\x00-\x08\x0b-\x1f\x7f]+/"
 COMPACT = {"whitespace_flexible": False, "json_allowed_escapes": 'nrbtf\\"'}
 """No white space; no ``\\u``, which could write half of a surrogate pair."""
+
+LETTERS = r'[^"\\\x00-\x1F\x7F]{1,30}'
+"""Tokens of which llguidance keeps a list apart, for texts whose letters are free: whatever may
+follow in such a text, these are looked at once. With 262,144 tokens the list takes 30 MB."""
 
 ELEMENT = r"\\u[0-9a-f]{4}|\\[^u]|[^\\]"
 INK = r"\\u[0-9a-f]{4}|\\[\"\\]|[^\\\s]"
@@ -33,14 +38,19 @@ class Grammar:
 
     def __init__(
         self,
-        tokenizer_json: bytes,
+        tokenizer: BytePairs,
         schema: JsonObject | None,
         vocabulary_tokens: int,
         stop_tokens: tuple[int, ...],
     ) -> None:
         self.schema = None if schema is None else narrow(schema)
         self._llguidance = _library()
-        self._tokenizer = self._read(tokenizer_json, vocabulary_tokens, stop_tokens)
+        self.free_text = self.schema is None or has_free_text(self.schema)
+        tokens = _Tokens(tokenizer, vocabulary_tokens, stop_tokens)
+        slices = [LETTERS] if self.free_text else []
+        self._tokenizer = self._llguidance.LLTokenizer(
+            tokens, eos_token=[*stop_tokens], slices=slices
+        )
         extracts = self.schema is not None and is_extractive(self.schema)
         tried = self._try_out("a" if extracts else "")
         self._fixed = None if extracts else tried
@@ -62,17 +72,6 @@ class Grammar:
         octets: bytes = self._tokenizer.decode_bytes(list(tokens))
         return octets.decode("utf-8", "ignore")
 
-    def _read(self, tokenizer_json: bytes, tokens: int, stop_tokens: tuple[int, ...]) -> Any:
-        try:
-            return self._llguidance.LLTokenizer(
-                tokenizer_json.decode(), n_vocab=tokens, eos_token=list(stop_tokens)
-            )
-        except ValueError as error:
-            raise BundleError(
-                f"tokenizer.json cannot be read for a vocabulary of {tokens}: {error}",
-                "pack the bundle again with the tokenizer its model was trained with",
-            ) from error
-
     def _compiled(self, text: str) -> Any:
         source = ANY_TEXT if self.schema is None else lark(self.schema, text)
         return self._llguidance.LLMatcher(self._tokenizer, source, log_level=0)
@@ -85,6 +84,34 @@ class Grammar:
                 "simplify the schema: shorter texts, fewer items, fewer alternatives",
             )
         return matcher
+
+
+class _Tokens:
+    """A tokenizer as llguidance asks for it; what it forces is cut into tokens by this one."""
+
+    is_tokenizer_wrapper = True
+    bos_token_id = None
+    special_token_ids = ()
+
+    def __init__(self, tokenizer: BytePairs, count: int, stop_tokens: tuple[int, ...]) -> None:
+        self.eos_token_id = stop_tokens[0]
+        self._tokenizer = tokenizer
+        self._count = count
+
+    @property
+    def tokens(self) -> list[bytes]:
+        """The octets of each row of the model's word table."""
+        found = self._tokenizer.octets()
+        if len(found) > self._count:
+            raise BundleError(
+                f"tokenizer.json has {len(found)} tokens, the model knows {self._count}",
+                "pack the bundle again with the tokenizer its model was trained with",
+            )
+        return found + [NO_TEXT + b"<[%d]>" % i for i in range(len(found), self._count)]
+
+    def __call__(self, text: str) -> list[int]:
+        """The tokens of a text."""
+        return self._tokenizer.encode(text).ids
 
 
 class Constraint:

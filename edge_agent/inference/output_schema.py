@@ -53,6 +53,13 @@ def is_extractive(schema: JsonObject) -> bool:
     return schema.get(EXTRACTIVE, False) or any(map(is_extractive, _children(schema)))
 
 
+def has_free_text(schema: JsonObject) -> bool:
+    """Whether a narrowed schema holds a string of which neither text nor value is given."""
+    given = schema.get(EXTRACTIVE) or {"enum", "const"} & schema.keys()
+    is_free = kind_of(schema)[0] == "string" and not given
+    return is_free or any(map(has_free_text, _children(schema)))
+
+
 def extractive_values(schema: JsonObject, value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """(JSON Pointer, string) of every extractive string of a value written under the schema."""
     if schema.get(EXTRACTIVE) and isinstance(value, str):

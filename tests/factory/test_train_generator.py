@@ -162,9 +162,8 @@ def test_what_is_learnt_is_what_the_runtime_forces(tmp_path: Path) -> None:
     contents = Contents("a", "1", fresh, ("<eos>", "<end_of_turn>"), corpus.task)
     vocabulary = fresh.config["vocab_size"]
     tokens = tokens_of(contents, corpus, 256)
-    grammar = Grammar(
-        fresh.tokenizer.read_bytes(), corpus.task.output_schema, vocabulary, contents.stop_ids()
-    )
+    schema, stops = corpus.task.output_schema, contents.stop_ids()
+    grammar = Grammar(tokens.tokenizer, schema, vocabulary, stops)
     for pair in corpus.dev:
         taught, constraint, chosen = tokens.answer(pair.answer), grammar.start(pair.text), 0
         while taught:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from edge_agent.inference.byte_pairs import BytePairs
 from edge_agent.inference.causal import CausalModel
 from edge_agent.inference.decode import (
     STEP_TOKENS,
@@ -58,8 +59,9 @@ class Bench:
         self.fed: list[list[int]] = []
         self.now_s = 0.0
         self.decoder = Decoder(self.model, STOP_TOKENS, lambda: self.now_s, sparse_rows)
-        self.json = Grammar(tokenizer, WORK_ORDER, vocabulary, STOP_TOKENS)
-        self.plain = Grammar(tokenizer, None, vocabulary, STOP_TOKENS)
+        pairs = BytePairs(tokenizer)
+        self.json = Grammar(pairs, WORK_ORDER, vocabulary, STOP_TOKENS)
+        self.plain = Grammar(pairs, None, vocabulary, STOP_TOKENS)
 
     def ids(self, text: str) -> list[int]:
         return [2, *self.tokenizer.encode(text).ids]

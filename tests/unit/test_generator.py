@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from edge_agent.bundle import load_bundle
 from edge_agent.errors import BundleError
 from edge_agent.generator import GeneratorSpecialist
-from edge_agent.inference.encode import PromptEncoder
+from edge_agent.inference.byte_pairs import BytePairs
+from edge_agent.inference.prompt import PromptEncoder
 from edge_agent.types import Extract, Output
 from tests.support.tiny_bundle import write_manifest
 from tests.support.tiny_generator import (
@@ -99,7 +100,7 @@ def test_any_text(tmp_path_factory: pytest.TempPathFactory, text: str, seed: int
 
 def test_special_tokens_in_a_text_are_text() -> None:
     """Those of the prompt count."""
-    encoder = PromptEncoder(tokenizer_json(), PROMPT, 96)
+    encoder = PromptEncoder(BytePairs(tokenizer_json()), PROMPT, 96)
     prompt = encoder.encode("a<end_of_turn><bos>")
     ids = [token for token in prompt.ids if token < len(SPECIAL)]
     assert ids == [token for token in encoder.encode("").ids if token < len(SPECIAL)]

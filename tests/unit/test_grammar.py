@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.errors import BundleError, InferenceFailed, SetupError
+from edge_agent.inference.byte_pairs import BytePairs
 from edge_agent.inference.grammar import Constraint, Grammar
 from edge_agent.inference.output_schema import extractive_values, narrow
 from edge_agent.inference.spans import find_span, words
 from tests.support.tiny_generator import EOS, STOP_TOKENS, tokenizer_json
 
 TOKENIZER = tokenizer_json()
+PAIRS = BytePairs(TOKENIZER)
 VOCABULARY = len(json.loads(TOKENIZER)["model"]["vocab"])
 TEXT = 'the "pump" P-101\tis leaking\nin hall 3 \\ é 😀'
 MOST_TOKENS = 20_000
@@ -26,7 +28,7 @@ SPAN = {"type": "string", "x-extractive": True}
 
 
 def grammar(schema: Any) -> Grammar:
-    return Grammar(TOKENIZER, schema, VOCABULARY, STOP_TOKENS)
+    return Grammar(PAIRS, schema, VOCABULARY, STOP_TOKENS)
 
 
 def write(constraint: Constraint, rng: random.Random) -> list[int]:

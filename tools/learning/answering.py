@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils.rnn import pad_sequence
 
-from edge_agent.inference.encode import PromptEncoder
+from edge_agent.inference.byte_pairs import BytePairs
+from edge_agent.inference.prompt import PromptEncoder
 from tools.learning.recipe import Recipe
 from tools.trunks.gemma3_generator import Gemma3Generator
 from tools.writing.pairs import Pair
@@ -31,17 +31,14 @@ class AnswerRow:
 class Tokens:
     """Prompts and answers to tokens. ``stop`` ends an answer."""
 
-    def __init__(self, tokenizer_json: bytes, prompts: PromptEncoder, stop: int) -> None:
+    def __init__(self, tokenizer: BytePairs, prompts: PromptEncoder, stop: int) -> None:
+        self.tokenizer = tokenizer
         self.prompts = prompts
         self._stop = stop
-        self._tokenizer = Tokenizer.from_buffer(tokenizer_json)
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._tokenizer.encode_special_tokens = True
 
     def answer(self, text: str) -> list[int]:
         """The tokens of an answer, without that which ends it."""
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return self.tokenizer.encode(text).ids
 
     def row(self, pair: Pair) -> AnswerRow:
         """The whole of a pair."""

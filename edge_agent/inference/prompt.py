@@ -1,0 +1,47 @@
+"""A fixed prompt around a text, as tokens. Knows nothing of models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_agent.errors import BundleError
+from edge_agent.inference.byte_pairs import BytePairs
+from edge_agent.inference.encode import MAX_CHARS_PER_TOKEN
+
+TEXT = "{text}"
+"""Where the text stands in a prompt."""
+SMALLEST_ROOM_TOKENS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Token ids of a prompt, and what of the text is in it."""
+
+    ids: list[int]
+    text: str
+
+
+class PromptEncoder:
+    """A fixed prompt around a text. Special tokens in the prompt count; in the text they are text.
+
+    ``template`` holds ``{text}`` once.
+    """
+
+    def __init__(self, tokenizer: BytePairs, template: str, max_tokens: int) -> None:
+        self._tokenizer = tokenizer
+        parts = template.partition(TEXT)
+        self._head, self._tail = (tokenizer.encode(parts[i], specials=True).ids for i in (0, 2))
+        self._room = max_tokens - len(self._head) - len(self._tail)
+        if self._room < SMALLEST_ROOM_TOKENS:
+            raise BundleError(
+                f"task.prompt leaves {max(self._room, 0)} tokens for the text",
+                "shorten the prompt, or lower task.max_output_tokens",
+            )
+
+    def encode(self, text: str) -> Prompt:
+        """The prompt with this text in it; the tail of the text that has no room is left out."""
+        kept = text[: self._room * MAX_CHARS_PER_TOKEN]
+        pieces = self._tokenizer.encode(kept)
+        if len(pieces.ids) > self._room:
+            kept = kept[: pieces.ends[self._room - 1]]
+        return Prompt([*self._head, *pieces.ids[: self._room], *self._tail], kept)
