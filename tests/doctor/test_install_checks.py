@@ -13,6 +13,7 @@ import pytest
 from edge_agent.doctor.finding import Status
 from edge_agent.doctor.patient import Patient
 from tests.support.machines import UNIT, WANTS, again, assert_mended, finding, findings, run
+from tests.support.tiny_bundle import tiny_bundle
 
 ERROR, WARNING, OK, SKIPPED = Status.ERROR, Status.WARNING, Status.OK, Status.SKIPPED
 SERVICE_CHECKS = ("install.user", "install.enabled", "install.watchdog", "install.restarts")
@@ -191,3 +192,71 @@ def test_without_a_service_there_is_nothing_to_examine(pi5: Patient, check: str)
     """An agent started by hand or in a container is no fault."""
     (pi5.root / UNIT).unlink()
     assert finding(again(pi5), check).status is SKIPPED
+
+
+def name(patient: Patient, table: str, key: str, path: Path) -> Path:
+    """The configuration names this path."""
+    old = patient.config_file.read_text().replace(f"[{table}]", f'[{table}]\n{key} = "{path}"')
+    added = "" if f"[{table}]" in old else f'\n[{table}]\n{key} = "{path}"\n'
+    patient.config_file.write_text(old + added)
+    return path
+
+
+@pytest.mark.parametrize("closed", ["", "..", "model.onnx"])
+def test_a_bundle_that_the_service_may_not_read(pi5: Patient, closed: str) -> None:
+    """Root may, which makes no difference to the service."""
+    bundle = name(pi5, "model", "bundle", tiny_bundle(pi5.root / "srv/closed/tiny"))
+    assert finding(again(pi5), "install.access").status is OK
+    place = (bundle / closed).resolve()
+    place.chmod(0)
+    found = finding(again(pi5), "install.access") if os.getuid() == 0 else None
+    place.chmod(0o755)
+    if found is None:
+        pytest.skip("needs root to look into a closed folder")
+    assert found.status is ERROR
+    assert found.text == f"model.bundle: edge-agent may not read {place}"
+    assert found.fix is not None
+    assert found.fix.startswith(f"`sudo edge-agent bundle install {bundle}`, then set `bundle`")
+
+
+def test_a_bundle_that_the_unit_hides(pi5: Patient) -> None:
+    """Whatever its modes are: no service sees what lies below /home."""
+    name(pi5, "specialists.order", "bundle", tiny_bundle(pi5.root / "home/pi/tiny"))
+    found = finding(again(pi5), "install.access")
+    assert found.status is ERROR
+    assert found.text.startswith("specialists.order.bundle: ")
+    assert found.text.endswith("edge-agent.service hides /home from the service")
+    unit = pi5.root / UNIT
+    unit.write_text(unit.read_text().replace("ProtectHome=yes", "ProtectHome=no"))
+    assert finding(again(pi5), "install.access").status is OK
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to give a file to a group")
+@pytest.mark.parametrize("key", ["ca_file", "key_file"])
+def test_tls_files_that_the_service_may_not_read(pi5: Patient, key: str) -> None:
+    """A certificate is opened to all; of a key the service gets a copy."""
+    for one in ("ca_file", "cert_file", "key_file"):
+        (pi5.root / one).write_text("")
+        name(pi5, "mqtt.tls", one, pi5.root / one)
+    assert finding(again(pi5), "install.access").status is OK
+    (pi5.root / key).chmod(0)
+    assert_mended(again(pi5), "install.access", ERROR, f"mqtt.tls.{key}: edge-agent may not read")
+    opened = (pi5.root / key).stat().st_mode & 0o004
+    assert bool(opened) is (key == "ca_file")
+
+
+def test_a_configuration_that_the_service_may_not_read(pi5: Patient) -> None:
+    """As an editor with a strict umask leaves it."""
+    pi5.config_file.chmod(0)
+    if os.getuid() == 0:
+        assert_mended(pi5, "install.access", ERROR, "--config: edge-agent may not read")
+
+
+def test_what_is_not_for_the_service_may_be_closed(pi5: Patient, tmp_path: Path) -> None:
+    """Who tries another configuration by hand reads with rights of their own."""
+    other = tmp_path / "mine.toml"
+    shutil.copy(pi5.config_file, other)
+    other.chmod(0o600)
+    assert finding(replace(pi5, config_path=other), "install.access").unused
+    (pi5.root / UNIT).unlink()
+    assert finding(again(pi5), "install.access").unused

@@ -119,7 +119,7 @@ def assert_mended(patient: Patient, check: str, status: Status, *said: str) -> N
 def follow(fix: str, patient: Patient) -> None:
     """Does what a fix says: its edits, then its commands."""
     edits = [
-        (r"set `(\w+) ?= ?([^`]+)` below \[(\w+)\] in ([^ ,]+)", _set),
+        (r"set `(\w+) ?= ?([^`]+)` below \[([\w.]+)\] in ([^ ,]+)", _set),
         (r"set `(\w+)` below \[(\w+)\] in ([^ ,]+) to a folder", _set_folder),
         (r"write `(\w+)` for `(\w+)` in line (\d+)", _rename),
         (r"delete line (\d+)", _delete),

@@ -34,7 +34,7 @@ def runtime(patient: Patient) -> Finding:
 def _writable(patient: Patient, key: str, folder: Path) -> Finding:
     """By the mode bits when the agent runs as somebody else, else by asking the kernel."""
     there, name = existing(folder), folder
-    agent = _agent_user(patient)
+    agent = agent_user(patient)
     if not there.is_dir():
         return error(
             f"paths.{key}: {there} is not a folder",
@@ -50,7 +50,7 @@ def _writable(patient: Patient, key: str, folder: Path) -> Finding:
     return error(f"paths.{key}: {there} cannot be written by {who}", fix)
 
 
-def _agent_user(patient: Patient) -> User | None:
+def agent_user(patient: Patient) -> User | None:
     """Whom the service runs as; None when the agent is ours to start."""
     unit = service_unit(patient)
     return users(patient).get(unit.last("User")) if unit else None

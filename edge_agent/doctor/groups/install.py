@@ -11,7 +11,7 @@ from importlib import metadata
 from edge_agent import __version__
 from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, error, ok, skipped, warning
-from edge_agent.doctor.groups import folders
+from edge_agent.doctor.groups import access, folders
 from edge_agent.doctor.machine import group_names, properties, users
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import SERVICE, service_unit
@@ -219,6 +219,12 @@ CHECKS = (
         "whether paths.runtime_dir is writable, and in RAM",
         folders.runtime,
         mends="`install -d`, or a folder in RAM",
+    ),
+    Check(
+        "install.access",
+        "whether the service may read what it is given",
+        access.access,
+        mends="`bundle install`, or `install -g edge-agent` into /etc/edge-agent",
     ),
     Check(
         "install.enabled",
