@@ -245,11 +245,12 @@ def test_tls_files_that_the_service_may_not_read(pi5: Patient, key: str) -> None
     assert bool(opened) is (key == "ca_file")
 
 
-def test_a_configuration_that_the_service_may_not_read(pi5: Patient) -> None:
-    """As an editor with a strict umask leaves it."""
-    pi5.config_file.chmod(0)
-    if os.getuid() == 0:
-        assert_mended(pi5, "install.access", ERROR, "--config: edge-agent may not read")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to look into a closed folder")
+@pytest.mark.parametrize("closed", ["", ".."])
+def test_a_configuration_that_the_service_may_not_read(pi5: Patient, closed: str) -> None:
+    """As an editor, or `mkdir`, with a strict umask leaves it."""
+    (pi5.config_file / closed).resolve().chmod(0)
+    assert_mended(pi5, "install.access", ERROR, "--config: edge-agent may not read")
 
 
 def test_what_is_not_for_the_service_may_be_closed(pi5: Patient, tmp_path: Path) -> None:

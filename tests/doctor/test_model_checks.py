@@ -102,8 +102,9 @@ def test_every_bundle_needs_room_once(pi5: Patient, tmp_path: Path) -> None:
     before = int(re.findall(r"(\d+) MiB", finding(pi5, "model.room").text)[0])
     bundle = make_version(tiny_generator(tmp_path / "generator"), tmp_path / "two", "2.0.0")
     weigh(bundle, weights=300 << 20, tokenizer=10 << 20)
-    for name in ("summary", "work-order"):
-        text = f'\n[specialists.{name}]\nbundle = "{bundle}"\n'
+    (tmp_path / "link").symlink_to(bundle)
+    for name, path in (("summary", bundle), ("work-order", tmp_path / "link")):
+        text = f'\n[specialists.{name}]\nbundle = "{path}"\n'
         pi5.config_file.write_text(pi5.config_file.read_text() + text)
     found = finding(again(pi5), "model.room")
     assert found.status is WARNING

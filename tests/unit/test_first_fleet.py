@@ -15,7 +15,7 @@ from edge_agent.errors import BundleError
 from edge_agent.loading import peak_bytes
 from tests.support.tiny_bundle import break_bundle
 from tests.support.tiny_generator import tiny_generator
-from tests.support.versions import make_version
+from tests.support.versions import make_version, misrecord
 from tests.unit.site import Site
 
 MakeSite = Callable[..., Site]
@@ -47,6 +47,11 @@ def test_a_bundle_that_is_named_twice_is_loaded_once(
     assert fleet.trial is not None
     assert fleet.trial.challenger is fleet.champion
     assert fleet.writers["orders"] is fleet.writers["summary"]
+
+
+def test_a_start_asks_no_golden_messages(make_site: MakeSite, tiny: Path) -> None:
+    """They take time, and there is nothing to fall back on; reload and doctor ask them."""
+    assert make_site(model={"bundle": str(misrecord(tiny))}).supply.fleet.champion
 
 
 def test_a_damaged_copy_of_the_champion_is_no_challenger(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from edge_agent import loading
 from edge_agent.errors import BundleError, ConfigError
 from edge_agent.loading import next_fleet
-from tests.support.tiny_bundle import ROUTES, break_bundle, tiny_bundle
+from tests.support.tiny_bundle import ROUTES, break_bundle, tiny_bundle, write_manifest
 from tests.support.tiny_generator import tiny_generator
 from tests.support.versions import make_version, point
 from tests.unit.site import Site
@@ -43,13 +44,24 @@ def test_a_champion_without_a_configured_route_is_refused(writing: Site, tmp_pat
 def test_what_is_loaded_already_needs_no_memory(
     writing: Site, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only another bundle does."""
+    """Only another bundle does, and now: unlike a start, a reload can be had later."""
     monkeypatch.setattr(loading, "available_bytes", lambda: 0)
+    monkeypatch.setattr(loading, "meminfo", lambda: {"MemTotal": 1 << 40, "MemAvailable": 0})
     before = writing.supply.fleet
     assert next_fleet(writing.config, before) == before
     point(tmp_path / "current", make_version(tiny, tmp_path / "two", "2.0.0"))
     with pytest.raises(BundleError, match="0 MiB are to be had"):
         next_fleet(writing.config, before)
+
+
+def test_a_writer_that_comes_to_no_end_is_refused(writing: Site, tmp_path: Path) -> None:
+    """By its own golden messages, before it is asked about those of the site."""
+    shutil.rmtree(tmp_path / "generator")
+    hasty = tiny_generator(tmp_path / "generator", max_output_tokens=3)
+    (hasty / "golden.jsonl").write_text('{"text": "pump P-101 leaks"}\n')
+    write_manifest(hasty, json.loads((hasty / "bundle.json").read_text()))
+    with pytest.raises(BundleError, match=rf"bundle {hasty} does not answer as golden\.jsonl"):
+        next_fleet(writing.config, writing.supply.fleet)
 
 
 @pytest.mark.parametrize("file", ["weights.bin", "tokenizer.json"])
