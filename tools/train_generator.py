@@ -39,6 +39,7 @@ from tools.learning.recipe import Recipe
 from tools.learning.training import Trainer, Verdict
 from tools.trunks.gemma3_generator import Gemma3Generator, load_generator, refuse_other_families
 from tools.writing.corpus import WritingCorpus, read_writing
+from tools.writing.marks import Marks
 from tools.writing.pairs import Pair
 
 MAX_CONTEXT_TOKENS = 1024
@@ -128,8 +129,11 @@ def train(
     """The averaged model that wrote best about dev."""
     device = chosen_device()
     model = load_generator(contents.base, min(MAX_CONTEXT_TOKENS, contents.base.max_tokens))
-    tokens = tokens_of(contents, corpus, model.shape.max_tokens)
+    marks = Marks.under(corpus.schema) if recipe.mark_weight else None
+    tokens = tokens_of(contents, corpus, model.shape.max_tokens, marks)
     refuse_unwritable(contents, corpus, tokens, model.shape.vocabulary)
+    if marks:
+        model.mark = torch.nn.Linear(model.shape.hidden, 1 + len(marks.places))
     lesson = AnsweringLesson(recipe, tokens, device)
     trainer = Trainer(model.requires_grad_().to(device), lesson)
     some = corpus.dev[:: -(-len(corpus.dev) // JUDGED_PAIRS)]
@@ -144,14 +148,16 @@ def chosen_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def tokens_of(contents: Contents, corpus: WritingCorpus, context: int) -> Tokens:
+def tokens_of(
+    contents: Contents, corpus: WritingCorpus, context: int, marks: Marks | None = None
+) -> Tokens:
     """Prompts and answers to tokens, as the packed bundle will have them."""
     tokenizer = BytePairs(plain_tokenizer(contents.base.tokenizer).encode())
     room = context - corpus.task.max_output_tokens
     prompts = PromptEncoder(tokenizer, corpus.task.prompt, room)
     whole = read_tokenizer(contents.base.tokenizer)
     names = sorted(contents.stops, key=lambda name: name != END_OF_TURN)
-    return Tokens(tokenizer, prompts, whole.token_to_id(names[0]))
+    return Tokens(tokenizer, prompts, whole.token_to_id(names[0]), marks)
 
 
 def refuse_unwritable(

@@ -67,7 +67,7 @@ def extractive_values(schema: JsonObject, value: Any, path: str = "") -> Iterato
     elif isinstance(value, dict):
         for name, item in value.items():
             inner = schema.get("properties", {}).get(name, {})
-            yield from extractive_values(inner, item, f"{path}/{_escaped(name)}")
+            yield from extractive_values(inner, item, f"{path}/{escaped(name)}")
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from extractive_values(schema.get("items", {}), item, f"{path}/{index}")
@@ -143,7 +143,7 @@ class _Narrowing:
         if not isinstance(required, list) or not all(name in names for name in required):
             raise _refused(f"{path}/required", "names no property", "list names of properties")
         inner = {
-            name: self.node(part, f"{path}/properties/{_escaped(name)}", depth + 1)
+            name: self.node(part, f"{path}/properties/{escaped(name)}", depth + 1)
             for name, part in properties.items()
         }
         return {"properties": inner, "required": required, "additionalProperties": False}
@@ -169,7 +169,7 @@ def _only(said: JsonObject, keywords: set[str], path: str) -> None:
     for key in said:
         if key not in keywords:
             supported = ", ".join(sorted(keywords))
-            raise _refused(f"{path}/{_escaped(key)}", "is not supported here", f"use {supported}")
+            raise _refused(f"{path}/{escaped(key)}", "is not supported here", f"use {supported}")
 
 
 def _scalars(said: JsonObject, path: str) -> JsonObject:
@@ -232,7 +232,7 @@ def _range(
     return least, most
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
     """A property's name as part of a JSON Pointer."""
     return name.replace("~", "~0").replace("/", "~1")
 

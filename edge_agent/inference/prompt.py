@@ -15,23 +15,25 @@ SMALLEST_ROOM_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Token ids of a prompt, and what of the text is in it."""
+    """Token ids of a prompt, what of the text is in it, and from where on it stands there last."""
 
     ids: list[int]
     text: str
+    last: int
 
 
 class PromptEncoder:
     """A fixed prompt around a text. Special tokens in the prompt count; in the text they are text.
 
-    ``template`` holds ``{text}`` once.
+    ``template`` holds ``{text}`` once or more often: a model that only looks back reads the text
+    knowing all of it when it comes again ("echo", arXiv 2402.15449).
     """
 
     def __init__(self, tokenizer: BytePairs, template: str, max_tokens: int) -> None:
         self._tokenizer = tokenizer
-        parts = template.partition(TEXT)
-        self._head, self._tail = (tokenizer.encode(parts[i], specials=True).ids for i in (0, 2))
-        self._room = max_tokens - len(self._head) - len(self._tail)
+        parts = [tokenizer.encode(part, specials=True).ids for part in template.split(TEXT)]
+        self._head, *self._behind = parts
+        self._room = (max_tokens - sum(map(len, parts))) // len(self._behind)
         if self._room < SMALLEST_ROOM_TOKENS:
             raise BundleError(
                 f"task.prompt leaves {max(self._room, 0)} tokens for the text",
@@ -44,4 +46,8 @@ class PromptEncoder:
         pieces = self._tokenizer.encode(kept)
         if len(pieces.ids) > self._room:
             kept = kept[: pieces.ends[self._room - 1]]
-        return Prompt([*self._head, *pieces.ids[: self._room], *self._tail], kept)
+        ids, last = [*self._head], 0
+        for part in self._behind:
+            last = len(ids)
+            ids += [*pieces.ids[: self._room], *part]
+        return Prompt(ids, kept, last)

@@ -36,7 +36,9 @@ TINY = {"hidden_size": 96, "num_hidden_layers": 2, "intermediate_size": 128, "he
         "layer_types": ["sliding_attention", "full_attention"]}  # fmt: skip
 SIZES = Sizes(400, config={**json.loads(SHAPE.read_text()), **TINY})
 PROMPT = "<bos>{text}<end_of_turn>\n<start_of_turn>"
-LEARN = Recipe(epochs=120, fewest_steps=0, judgements=3, trunk_rate=4e-3, layer_decay=1.0)
+LEARN = Recipe(
+    epochs=120, fewest_steps=0, judgements=3, trunk_rate=4e-3, layer_decay=1.0, mark_weight=1.0
+)
 
 
 @pytest.fixture(scope="module")

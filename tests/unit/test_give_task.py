@@ -43,7 +43,7 @@ def test_a_bundle_gets_another_task(tmp_path: Path, capsys: pytest.CaptureFixtur
     ("task", "said"),
     [
         ("{", "task.json: the file: Invalid JSON"),
-        ({"prompt": "no place"}, "must hold {text} once"),
+        ({"prompt": "no place"}, "must hold {text}"),
         ({**SUMMARY, "max_tokens": 3}, "max_tokens: Extra inputs"),
         ({**SUMMARY, "temperature": 3}, "temperature: "),
         ({**SUMMARY, "output_schema": {"type": "string", "format": "date"}}, "/format"),

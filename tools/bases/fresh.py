@@ -31,6 +31,7 @@ from torch import Tensor
 from edge_agent.types import JsonObject
 from tools.bases.base import ORIGIN, Base, open_base
 from tools.bases.digests import sha256_of
+from tools.bases.vectors import word_vectors
 
 SHAPE = Path(__file__).with_name("small_gemma3.json")
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>")
@@ -42,17 +43,22 @@ NORMS = (
     "input_layernorm", "post_attention_layernorm",
     "pre_feedforward_layernorm", "post_feedforward_layernorm",
 )  # fmt: skip
+WORDS = "model.embed_tokens.weight"
 SPREAD = 0.02
 """Of the random weights of products; the word table's make states and logits of size 1."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """``config`` as in config.json; the vocabulary has at most so many entries."""
+    """``config`` as in config.json; the vocabulary has at most so many entries.
+
+    ``words_of`` is a base whose word vectors the random weights take over.
+    """
 
     vocabulary: int = 4096
     seed: int = 7
     config: dict[str, Any] = field(default_factory=lambda: json.loads(SHAPE.read_text()))
+    words_of: Base | None = None
 
 
 def fresh_base(folder: Path, texts: Iterable[str], schema: JsonObject | None, sizes: Sizes) -> Base:
@@ -60,14 +66,26 @@ def fresh_base(folder: Path, texts: Iterable[str], schema: JsonObject | None, si
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = learnt_tokenizer(texts, key_names(schema), sizes.vocabulary)
     (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
-    config = {**sizes.config, "vocab_size": len(json.loads(tokenizer)["model"]["vocab"])}
+    vocabulary = json.loads(tokenizer)["model"]["vocab"]
+    config = {**sizes.config, "vocab_size": len(vocabulary)}
     config |= {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": list(STOPS)}
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
-    save_file(random_weights(config, sizes.seed), folder / "model.safetensors")
-    origin = {"name": f"random weights, seed {sizes.seed}", "licence": "Apache-2.0",
+    weights, name = random_weights(config, sizes.seed), f"random weights, seed {sizes.seed}"
+    if sizes.words_of:
+        pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+        take_words(weights[WORDS], word_vectors(sizes.words_of, pieces, config["hidden_size"]))
+        name += f", words of {sizes.words_of.provenance()['name']}"
+    save_file(weights, folder / "model.safetensors")
+    origin = {"name": name, "licence": "Apache-2.0",
               "sha256": sha256_of(folder / "model.safetensors")}  # fmt: skip
     (folder / ORIGIN).write_text(json.dumps(origin), encoding="utf-8")
     return open_base(folder)
+
+
+def take_words(table: Tensor, vectors: Tensor) -> None:
+    """Puts vectors of spread 1 into a random table of the same shape, with a tenth of its noise."""
+    known = vectors.any(1)
+    table[known] = 0.1 * table[known] + vectors[known] * table.shape[1] ** -0.5
 
 
 def learnt_tokenizer(texts: Iterable[str], keys: Sequence[str], most: int) -> str:

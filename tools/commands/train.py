@@ -30,8 +30,13 @@ ones, so that a threshold would refuse them."""
 WORK_ORDER = Path("models/work-order")
 WRITING: dict[str, object] = {"layer_decay": 1.0, "trunk_rate": 1e-4}
 """For a Gemma 3 that can write already."""
-FROM_SCRATCH: dict[str, object] = {"layer_decay": 1.0, "trunk_rate": 1.5e-3, "float_share": 0.4}
-OWN_WRITING: dict[str, object] = {"epochs": 24, "judgements": 8}
+FROM_SCRATCH: dict[str, object] = {
+    "layer_decay": 1.0,
+    "trunk_rate": 1.5e-3,
+    "float_share": 0.4,
+    "mark_weight": 1.0,
+}
+OWN_WRITING: dict[str, object] = {"epochs": 16, "judgements": 4}
 ENCODERS_ONLY = ("class_weights", "layers", "teacher")
 
 
@@ -141,6 +146,7 @@ def job_of(options: argparse.Namespace) -> Job:
 
 def writing_job_of(options: argparse.Namespace) -> WritingJob:
     """What the options ask for, with --task. Raises ToolError."""
+    from tools.bases.base import fetch_base  # noqa: PLC0415
     from tools.bases.fresh import Sizes  # noqa: PLC0415
     from tools.train_generator import Job  # noqa: PLC0415
 
@@ -150,6 +156,7 @@ def writing_job_of(options: argparse.Namespace) -> WritingJob:
                 f"--{name.replace('_', '-')} is for bundles that sort and mark", "leave it out"
             )
     chosen = {**(WRITING if options.base else FROM_SCRATCH)}
+    words_of = None if options.base else fetch_base()
     chosen |= {"seed": options.seed, "quantise": not options.fp32}
     if options.data is None:
         chosen |= OWN_WRITING
@@ -160,7 +167,7 @@ def writing_job_of(options: argparse.Namespace) -> WritingJob:
     )
     return Job(
         out, options.task, options.data, bundle_name(out), options.version, options.base,
-        options.trim_vocabulary, Sizes(seed=options.seed), Recipe(**chosen),
+        options.trim_vocabulary, Sizes(seed=options.seed, words_of=words_of), Recipe(**chosen),
     )  # fmt: skip
 
 

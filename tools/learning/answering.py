@@ -5,35 +5,44 @@ Prompts are made by the runtime's own code, so what is learnt is what will be as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils.rnn import pad_sequence
 
 from edge_agent.inference.byte_pairs import BytePairs
-from edge_agent.inference.prompt import PromptEncoder
+from edge_agent.inference.prompt import Prompt, PromptEncoder
 from tools.learning.recipe import Recipe
 from tools.trunks.gemma3_generator import Gemma3Generator
+from tools.writing.marks import Marks
 from tools.writing.pairs import Pair
 
 
 @dataclass(frozen=True)
 class AnswerRow:
-    """One pair as tokens: from ``ids[answer]`` on its answer, and last the token that ends it."""
+    """One pair as tokens: from ``ids[answer]`` on its answer, and last the token that ends it.
+
+    ``marks`` tells what the tokens of the text belong to, by their number in ``ids``.
+    """
 
     ids: list[int]
     answer: int
+    marks: Mapping[int, int] = field(default_factory=dict)
 
 
 class Tokens:
-    """Prompts and answers to tokens. ``stop`` ends an answer."""
+    """Prompts and answers to tokens. ``stop`` ends an answer, ``marks`` are learnt besides."""
 
-    def __init__(self, tokenizer: BytePairs, prompts: PromptEncoder, stop: int) -> None:
+    def __init__(
+        self, tokenizer: BytePairs, prompts: PromptEncoder, stop: int, marks: Marks | None = None
+    ) -> None:
         self.tokenizer = tokenizer
         self.prompts = prompts
+        self._marks = marks
         self._stop = stop
 
     def answer(self, text: str) -> list[int]:
@@ -42,8 +51,20 @@ class Tokens:
 
     def row(self, pair: Pair) -> AnswerRow:
         """The whole of a pair."""
-        prompt = self.prompts.encode(pair.text).ids
-        return AnswerRow([*prompt, *self.answer(pair.answer), self._stop], len(prompt))
+        prompt = self.prompts.encode(pair.text)
+        ids = [*prompt.ids, *self.answer(pair.answer), self._stop]
+        return AnswerRow(ids, len(prompt.ids), self._marked(pair, prompt))
+
+    def _marked(self, pair: Pair, prompt: Prompt) -> dict[int, int]:
+        """Of each token of the text, where it stands last: 0 nothing, else 1 + its place."""
+        if self._marks is None:
+            return {}
+        spans = list(self._marks.of(pair, prompt.text))
+        ends = self.tokenizer.encode(prompt.text).ends
+        return {
+            prompt.last + i: next((1 + n for a, b, n in spans if start < b and end > a), 0)
+            for i, (start, end) in enumerate(pairwise([0, *ends]))
+        }
 
 
 class AnsweringLesson:
@@ -59,7 +80,11 @@ class AnsweringLesson:
         return [self._tokens.row(pair) for pair in examples]
 
     def loss(self, model: Gemma3Generator, rows: Sequence[AnswerRow]) -> Tensor:
-        """Cross-entropy of each token of the answers, from what stands before it."""
+        """Cross-entropy of each token of the answers, from what stands before it.
+
+        And of what each token of the text belongs to, where the model has a head for that: a text
+        says at each of its words what an answer says once.
+        """
         lists = [torch.tensor(row.ids) for row in rows]
         ids = pad_sequence(lists, batch_first=True).to(self._device)
         ends = torch.tensor([len(row.ids) for row in rows])[:, None]
@@ -67,6 +92,14 @@ class AnsweringLesson:
         places = torch.arange(1, ids.shape[1])
         written = ((places >= starts) & (places < ends)).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16):
-            states = model(ids[:, :-1])[written]
-            logits = model.words.logits(states)
-        return F.cross_entropy(logits.float(), ids[:, 1:][written])
+            states = model(ids[:, :-1])
+            logits = model.words.logits(states[written])
+        loss = F.cross_entropy(logits.float(), ids[:, 1:][written])
+        if model.mark is None:
+            return loss
+        return loss + self.recipe.mark_weight * self._marking(model.mark, states, rows)
+
+    def _marking(self, head: nn.Linear, states: Tensor, rows: Sequence[AnswerRow]) -> Tensor:
+        found = [(n, i, mark) for n, row in enumerate(rows) for i, mark in row.marks.items()]
+        numbers, tokens, marks = torch.tensor(found).to(self._device).T
+        return F.cross_entropy(head(states[numbers, tokens].float()), marks)

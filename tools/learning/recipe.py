@@ -40,6 +40,7 @@ class Recipe:
     swap: float = 0.4
     class_weight_power: float = 0.0
     abstain_cost: float = 0.01
+    mark_weight: float = 0.0
     teacher_weight: float = 0.5
     teacher_temperature: float = 2.0
 

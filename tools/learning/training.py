@@ -54,7 +54,7 @@ class Verdict:
 
 Judge = Callable[[Any], Verdict]
 Epochs = Sequence[Sequence[Any]]
-HEADS = ("route", "tag", "transitions")
+HEADS = ("route", "tag", "transitions", "mark")
 
 
 class Trainer(Generic[Model]):

@@ -31,6 +31,7 @@ class Gemma3Generator(QuantModel):
         self.words = Words(shape.vocabulary, shape.hidden)
         self.layers = nn.ModuleList(Layer(shape, kind) for kind in shape.kinds)
         self.norm = RmsNorm(shape.hidden, shape.epsilon)
+        self.mark: nn.Linear | None = None
 
     def forward(self, ids: Tensor) -> Tensor:
         """Ids [B, T], padded behind, to the last states [B, T, H]."""
