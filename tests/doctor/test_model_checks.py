@@ -97,6 +97,28 @@ def test_a_limit_that_kills_counts_too(pi5: Patient) -> None:
     assert_mended(pi5, "model.room", WARNING, "the service may take 64 MiB")
 
 
+def free(patient: Patient, mib: int) -> None:
+    """The machine has so much memory left."""
+    file = patient.path("/proc/meminfo")
+    text = re.sub(r"MemAvailable: .*", f"MemAvailable: {mib << 10} kB", file.read_text())
+    file.write_text(text)
+
+
+def test_the_agent_is_not_put_at_risk(pi5: Patient, tmp_path: Path) -> None:
+    """What is loaded beside it must have room: else the kernel may end the agent."""
+    bundle = tiny_generator(tmp_path / "generator")
+    pi5.config_file.write_text(
+        pi5.config_file.read_text() + f'\n[specialists.order]\nbundle = "{bundle}"\n'
+    )
+    free(pi5, 20)
+    found = statuses(again(pi5))
+    assert {name for name, status in found.items() if status is SKIPPED} >= {"loads", "golden"}
+    assert "20 MiB are free" in finding(again(pi5), "model.loads").text
+    assert found["writers"] is OK
+    free(pi5, 0)
+    assert f"{bundle}: loading it takes" in finding(again(pi5), "model.writers").text
+
+
 def test_every_bundle_needs_room_once(pi5: Patient, tmp_path: Path) -> None:
     """Those that write too: the agent refuses at its start what has none."""
     before = int(re.findall(r"(\d+) MiB", finding(pi5, "model.room").text)[0])

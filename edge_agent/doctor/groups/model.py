@@ -9,11 +9,11 @@ from contextlib import suppress
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
-from edge_agent.bundle import read_claim
+from edge_agent.bundle import Bundle, read_claim
 from edge_agent.config import Config
 from edge_agent.doctor.check import Check
-from edge_agent.doctor.finding import Finding, ok, unused, warning
-from edge_agent.doctor.machine import size
+from edge_agent.doctor.finding import Finding, ok, skipped, unused, warning
+from edge_agent.doctor.machine import memory, size
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import SERVICE, service_unit
 from edge_agent.errors import BundleError
@@ -53,10 +53,25 @@ def files(patient: Patient) -> Finding:
 
 def loads(patient: Patient) -> Finding:
     """Tokenizer and graph, by the runtime that the agent uses; what it costs in memory."""
+    if short := _short(patient, patient.bundle):
+        return short
     before, begun_s = rss_bytes(), time.monotonic()
     specialist = patient.specialist
     took_s, taken = time.monotonic() - begun_s, max(0, rss_bytes() - before)
     return ok(f"in {took_s:.1f} s, {size(taken)}, with {specialist.runtime}")
+
+
+def _short(patient: Patient, bundle: Bundle) -> Finding | None:
+    """Why it is not loaded now: out of memory, the kernel may end the agent that is at work."""
+    from edge_agent.loading import peak_bytes  # noqa: PLC0415 - onnxruntime may fail
+
+    needed, free = peak_bytes(bundle), memory(patient).get("MemAvailable")
+    if free is None or needed <= free:
+        return None
+    return skipped(
+        f"bundle {bundle.path}: loading it takes up to {size(needed)}, {size(free)} are free; "
+        "stop what is not needed, and look again"
+    )
 
 
 def room(patient: Patient) -> Finding:
@@ -132,6 +147,8 @@ def writers(patient: Patient) -> Finding:
     if not config.specialists:
         return unused("no [specialists.NAME] is configured")
     for name, bundle in configured_writers(config).items():
+        if short := _short(patient, bundle):
+            return short
         with bundle.named():
             output = load_writer(bundle, config.model.threads).write(SAMPLE_TEXTS[0])
         text = f"{name}: {output.tokens} tokens in {output.model_ms / 1000:.1f} s"
