@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import Protocol
 
 from edge_agent.answers import reference_mix
@@ -11,6 +10,7 @@ from edge_agent.bundle import Bundle, check_kind
 from edge_agent.errors import BundleError, InferenceFailed
 from edge_agent.inference.encode import Encoding, TextEncoder, pad
 from edge_agent.inference.finite import require_finite
+from edge_agent.inference.grouping import by_length
 from edge_agent.inference.heads import Floats, TagDecoder, decode_route
 from edge_agent.inference.session import Session
 from edge_agent.manifest import MODEL, TOKENIZER, Manifest
@@ -18,9 +18,6 @@ from edge_agent.types import Entity, ModelCard, Prediction
 
 PACK_AGAIN = "pack the bundle again: its parts do not belong together"
 INPUTS = {"input_ids", "attention_mask"}
-SHORTEST_GROUP_TOKENS = 16
-WASTE = 1.5
-"""In one run of the session the longest text is at most this much longer than the shortest."""
 
 
 class Specialist(Protocol):
@@ -55,7 +52,7 @@ class EncoderSpecialist:
         """One prediction a text, in order. Long and short texts run apart to save padding."""
         encodings = [self._encoder.encode(text) for text in texts]
         predictions: dict[int, Prediction] = {}
-        for group in by_length(encodings):
+        for group in by_length([len(encoding) for encoding in encodings]):
             ids, mask = pad([encodings[i] for i in group])
             outputs = self._session.run({"input_ids": ids, "attention_mask": mask})
             require_finite(*outputs.values())
@@ -101,19 +98,6 @@ class EncoderSpecialist:
                     f"the manifest's routes and labels ask for {shape}",
                     PACK_AGAIN,
                 )
-
-
-def by_length(encodings: list[Encoding]) -> Iterator[list[int]]:
-    """Indices of texts of similar length, shortest group first."""
-    group: list[int] = []
-    for i in sorted(range(len(encodings)), key=lambda i: len(encodings[i])):
-        limit = WASTE * max(len(encodings[group[0]]), SHORTEST_GROUP_TOKENS) if group else 0
-        if group and len(encodings[i]) > limit:
-            yield group
-            group = []
-        group.append(i)
-    if group:
-        yield group
 
 
 def default_threads() -> int:

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from edge_agent.errors import BundleError
+from edge_agent.inference.grouping import padded
 
 MAX_CHARS_PER_TOKEN = 16
 """Text beyond ``max_tokens`` times this is cut before tokenising, so hostile input stays cheap."""
-
-PAD_MULTIPLE_TOKENS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +76,7 @@ def open_tokenizer(tokenizer_json: bytes) -> Tokenizer:
 
 def pad(encodings: list[Encoding]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Ids and mask, both ``[B, T]``, T rounded up so that few shapes reach the session."""
-    longest = max(len(encoding) for encoding in encodings)
-    width = -(-longest // PAD_MULTIPLE_TOKENS) * PAD_MULTIPLE_TOKENS
+    width = padded(max(len(encoding) for encoding in encodings))
     ids = np.zeros((len(encodings), width), np.int64)
     mask = np.zeros_like(ids)
     for row, encoding in enumerate(encodings):

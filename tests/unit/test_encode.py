@@ -14,11 +14,11 @@ from edge_agent.bundle import load_bundle
 from edge_agent.errors import BundleError
 from edge_agent.inference.encode import (
     MAX_CHARS_PER_TOKEN,
-    PAD_MULTIPLE_TOKENS,
     Encoding,
     TextEncoder,
     pad,
 )
+from edge_agent.inference.grouping import padded
 from tests.support.tiny_bundle import tiny_bundle
 
 MAX_TOKENS = 32
@@ -102,8 +102,7 @@ def test_pad_fills_with_zeros_and_masks_them(lengths: list[int]) -> None:
     width = ids.shape[1]
     assert ids.shape == mask.shape == (len(lengths), width)
     assert ids.dtype == mask.dtype == np.int64
-    assert width % PAD_MULTIPLE_TOKENS == 0
-    assert 0 <= width - max(lengths) < PAD_MULTIPLE_TOKENS
+    assert width == padded(max(lengths))
     assert mask.sum(axis=1).tolist() == lengths
     assert (ids == mask * 9).all()
 

@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 
 from edge_agent.bundle import load_bundle
 from edge_agent.errors import InferenceFailed
-from edge_agent.inference.encode import Encoding
 from edge_agent.specialists import (
-    SHORTEST_GROUP_TOKENS,
-    WASTE,
     EncoderSpecialist,
-    by_length,
     default_threads,
     load_specialist,
 )
@@ -168,17 +164,6 @@ def test_a_bundle_may_have_only_routes_or_only_labels(tmp_path: Path) -> None:
     assert routed.entities == ()
     assert labelled.route is None
     assert [e.label for e in labelled.entities] == ["asset", "symptom"]
-
-
-@given(st.lists(st.integers(1, 256), max_size=30))
-def test_groups_hold_texts_of_similar_length(lengths: list[int]) -> None:
-    """All of them, once; padding within a group wastes at most the stated share."""
-    encodings = [Encoding([1] * n, [(0, 0)] * n, truncated=False) for n in lengths]
-    groups = list(by_length(encodings))
-    assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
-    for group in groups:
-        shortest, longest = (f(lengths[i] for i in group) for f in (min, max))
-        assert longest <= WASTE * max(shortest, SHORTEST_GROUP_TOKENS)
 
 
 def test_half_of_the_cores_and_at_least_one(monkeypatch: pytest.MonkeyPatch) -> None:
