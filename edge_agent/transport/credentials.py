@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_agent.certificates import Certificate, first_to_expire, read_certificates
-from edge_agent.errors import AgentError, BrokerUnavailable, ConfigError
+from edge_agent.errors import AgentError, BrokerUnavailable, ConfigError, SetupError
 from edge_agent.transport.address import BrokerAddress, certificate_refused, tls_context
 from edge_agent.transport.base import CredentialsSeen
 from edge_agent.transport.handshake import speak
@@ -51,10 +51,17 @@ class Credentials:
         """The broker let us in."""
         self._proven = True
 
-    def refused(self, error: ssl.SSLCertVerificationError) -> AgentError:
-        """We do not trust the broker. Where we did before, somebody is about to replace files."""
-        refusal = certificate_refused(self.address, error)
-        return BrokerUnavailable(refusal.problem, refusal.fix) if self._proven else refusal
+    def refused(self, error: AgentError | ssl.SSLCertVerificationError) -> AgentError:
+        """Our files, the broker, or its certificate will not do.
+
+        Where we were let in before, somebody is replacing something: that passes, and there may be
+        nobody to start the agent again.
+        """
+        if isinstance(error, ssl.SSLError):
+            error = certificate_refused(self.address, error)
+        if self._proven and isinstance(error, SetupError):
+            return BrokerUnavailable(error.problem, error.fix)
+        return error
 
     def look_again(self) -> None:
         """Looks at the files with the next ``renewed``, though it is not time yet."""

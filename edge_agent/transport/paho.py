@@ -195,9 +195,7 @@ class _Connection:
         """Connects and runs until the connection ends. None when we ended it ourselves."""
         try:
             self._connect()
-        except SetupError as error:
-            return error
-        except ssl.SSLCertVerificationError as error:
+        except (SetupError, ssl.SSLCertVerificationError) as error:
             return self._credentials.refused(error)
         except OSError as error:
             return unreachable(self._address, str(error) or type(error).__name__)
@@ -254,7 +252,8 @@ class _Connection:
     def _on_connect(self, _c: Any, _u: Any, flags: Any, reason: ReasonCode, granted: Any) -> None:
         if reason.is_failure:
             self.version_refused = reason.value == UNSUPPORTED_VERSION
-            self._error = connack_refusal(self._address, reason.value, str(reason))
+            refusal = connack_refusal(self._address, reason.value, str(reason))
+            self._error = self._credentials.refused(refusal)
             return
         self.accepted = True
         self._credentials.accepted()

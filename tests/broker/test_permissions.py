@@ -150,6 +150,39 @@ def test_a_wrong_password(
     assert agent.stop() == 0
 
 
+@pytest.mark.parametrize("at_broker_first", [True, False])
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_password_that_is_replaced(
+    make_broker: Callable[..., Broker],
+    make_agent: Callable[..., AgentProcess],
+    tiny: Path,
+    tmp_path: Path,
+    protocol: str,
+    at_broker_first: bool,
+) -> None:
+    """Who was let in before waits, says why, and comes back with the new one: nobody may be there
+    to start it again. On either side first; while the file is away too."""
+    broker = make_broker(passwords={"gateway": "old horse"})
+    secret = tmp_path / "password"
+    secret.write_text("old horse\n")
+    login = {"username": "gateway", "password_file": secret, "protocol": protocol}
+    agent = make_agent(broker, tiny, mqtt={**login, "max_reconnect_wait_s": 1}).start()
+    wait_until(lambda: "session=" in agent.stderr, what="the first session")
+    if at_broker_first:
+        broker.set_password("gateway", "new horse")
+        broker.restart()
+        wait_until(lambda: "refused client" in agent.stderr, what="the refusal")
+    secret.unlink()
+    broker.restart()
+    wait_until(lambda: f"mqtt.password_file {secret}" in agent.stderr, what="the missing file")
+    broker.set_password("gateway", "new horse")
+    broker.restart()
+    secret.write_text("new horse\n")
+    wait_until(lambda: agent.stderr.count("session=") == 2, what="the second session")
+    assert "horse" not in agent.stderr
+    assert agent.stop() == 0
+
+
 def test_no_credentials_where_they_are_needed(
     make_broker: Callable[..., Broker], make_agent: Callable[..., AgentProcess], tiny: Path
 ) -> None:

@@ -130,6 +130,11 @@ class Broker:
         (self.folder / "acl").write_text(acl)
         self._running().send_signal(signal.SIGHUP)
 
+    def set_password(self, user: str, password: str) -> None:
+        """Replaces the password of a user, from the next start on."""
+        words = ["mosquitto_passwd", "-b", str(self.folder / "passwords"), user, password]
+        subprocess.run(words, check=True)
+
     def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "the broker has not been started"
         return self._process
