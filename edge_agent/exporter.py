@@ -6,7 +6,9 @@ reader delays nobody but the next reader.
 
 from __future__ import annotations
 
+import errno
 import queue
+import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,6 +20,11 @@ from edge_agent.transport.base import Asked, Inbox
 from edge_agent.types import JsonObject
 
 PATH = "/metrics"
+FREEBIND: dict[int, tuple[int, int]] = {
+    socket.AF_INET: (socket.SOL_IP, 15),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 78),
+}
+"""IP_FREEBIND and IPV6_FREEBIND of Linux, which Python has no names for: ip(7), ipv6(7)."""
 MAX_ANSWER_WAIT_S = 5.0
 MAX_READER_WAIT_S = 5.0
 MAX_END_WAIT_S = 1.0
@@ -32,15 +39,12 @@ class Exporter(HTTPServer):
         self._inbox = inbox
         self._answers: queue.SimpleQueue[JsonObject] = queue.SimpleQueue()
         self._asked = False
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._thread = threading.Thread(target=self.serve_forever, name="metrics", daemon=True)
         try:
             super().__init__((host, port), _Reader)
         except OSError as error:
-            raise ConfigError(
-                f"metrics {host}:{port}: {error.strerror or error}",
-                f"see who listens there with `ss -ltnp 'sport = :{port}'`, or set another "
-                "metrics.port",
-            ) from error
+            raise _not_to_be_had(host, port, error) from error
 
     def start(self) -> None:
         """Begins to serve."""
@@ -65,7 +69,11 @@ class Exporter(HTTPServer):
         return numbers
 
     def server_bind(self) -> None:
-        """Without the base class's look-up of our own name, which may ask a name server."""
+        """Without the base class's look-up of our own name, which may ask a name server.
+
+        The address may be one that the machine gets later: at boot the network is not up yet.
+        """
+        self.socket.setsockopt(*FREEBIND[self.address_family], 1)
         super(HTTPServer, self).server_bind()
         self.server_name, self.server_port = "", int(self.server_address[1])
 
@@ -99,3 +107,12 @@ class _Reader(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Scrapes are no news."""
+
+
+def _not_to_be_had(host: str, port: int, error: OSError) -> ConfigError:
+    fix = "set metrics.host to an address of this machine, and metrics.port from 1024 up"
+    if error.errno == errno.EADDRINUSE:
+        fix = (
+            f"see who listens there with `ss -ltnp 'sport = :{port}'`, or set another metrics.port"
+        )
+    return ConfigError(f"metrics {host}:{port}: {error.strerror or error}", fix)

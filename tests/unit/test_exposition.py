@@ -27,6 +27,10 @@ from tests.unit.site import Site, health
 
 MakeSite = Callable[..., Site]
 Families = dict[str, Any]
+ADDRESSES = Path("/proc/net/if_inet6")
+IPV6 = pytest.mark.skipif(
+    not ADDRESSES.exists() or not ADDRESSES.read_text(), reason="this machine has no IPv6"
+)
 
 
 def parsed(page: str) -> Families:
@@ -243,6 +247,30 @@ def test_the_agent_does_not_wait_for_a_reader(loop: Loop, monkeypatch: pytest.Mo
         page.close()
         assert time.monotonic() - begun_s < 30
     socket.create_server(("127.0.0.1", page.server_port)).close()
+
+
+@IPV6
+def test_ipv6(loop: Loop) -> None:
+    """The host may be an address of either kind."""
+    page = Exporter("::1", 0, loop.inbox)
+    page.start()
+    with urllib.request.urlopen(f"http://[::1]:{page.server_port}/metrics", timeout=20) as answer:
+        assert answer.status == 200
+    page.close()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", pytest.param("2001:db8::7", marks=IPV6)])
+def test_an_address_that_the_machine_has_not_got_yet(loop: Loop, host: str) -> None:
+    """At boot the network may come later; to give up would be for good."""
+    Exporter(host, 0, loop.inbox).server_close()
+
+
+def test_a_host_that_is_no_address(loop: Loop) -> None:
+    """What else the system says is not taken for a port in use."""
+    with pytest.raises(ConfigError, match="metrics no such host:9100") as caught:
+        Exporter("no such host", 9100, loop.inbox)
+    assert "ss -ltnp" not in caught.value.fix
+    assert "metrics.host" in caught.value.fix
 
 
 def test_a_port_that_is_taken(served: Exporter, loop: Loop) -> None:
