@@ -86,12 +86,23 @@ def read_password(path: Path | None) -> str | None:
     """The first line of the file, read anew for every connection so that it can be rotated."""
     if path is None:
         return None
+    if unset := [part for part in path.parts if part.startswith("$")]:
+        raise _not_handed_over(path, unset[0])
     try:
         return path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"mqtt.password_file {path}: {error}", f"write the password into {path}, mode 0600"
         ) from error
+
+
+def _not_handed_over(path: Path, variable: str) -> ConfigError:
+    """Variables that are set were replaced when the configuration was read."""
+    return ConfigError(
+        f"mqtt.password_file {path}: {variable} is not set",
+        f"set LoadCredential={path.name}:/etc/edge-agent/{path.name} below [Service] in the unit "
+        "(sudo systemctl edit edge-agent), then sudo systemctl restart edge-agent",
+    )
 
 
 def tls_context(address: BrokerAddress) -> ssl.SSLContext:

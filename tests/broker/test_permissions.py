@@ -208,3 +208,19 @@ def test_a_password_file_that_cannot_be_read(
     agent.start(wait=False)
     assert agent.wait_exit() == EXIT_SETUP
     require_said(agent.stderr, str(path), f"write the password into {path}")
+
+
+def test_a_credential_that_the_unit_does_not_hand_over(
+    broker: Broker,
+    make_agent: Callable[..., AgentProcess],
+    tiny: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The line that the unit lacks is named, and no folder with a dollar in its name."""
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    path = "$CREDENTIALS_DIRECTORY/mqtt-password"
+    agent = make_agent(broker, tiny, mqtt={"username": "x", "password_file": path})
+    agent.start(wait=False)
+    assert agent.wait_exit() == EXIT_SETUP
+    line = "LoadCredential=mqtt-password:/etc/edge-agent/mqtt-password"
+    require_said(agent.stderr, "$CREDENTIALS_DIRECTORY is not set", line)
