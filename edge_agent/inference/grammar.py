@@ -134,8 +134,7 @@ class Constraint:
 
     def allowed(self) -> NDArray[np.int64]:
         """Ids ``[K]`` of the tokens that may come now, ascending; stop tokens where it may end."""
-        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        tokens = np.flatnonzero(np.unpackbits(bits, bitorder="little"))
+        tokens = set_bits(np.frombuffer(self._matcher.compute_bitmask(), np.uint8))
         if not len(tokens):
             self._fail("no token may follow")
         return tokens
@@ -150,6 +149,14 @@ class Constraint:
             f"the output left its grammar: {_why(self._matcher) or what}",
             "simplify the schema of the bundle: shorter texts, fewer alternatives",
         )
+
+
+def set_bits(octets: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Places of the ones, lowest bit first. Only what is not 0 is taken apart: it is little."""
+    filled = np.flatnonzero(octets)
+    places = np.flatnonzero(np.unpackbits(octets[filled], bitorder="little"))
+    found: NDArray[np.int64] = filled[places >> 3] * 8 + (places & 7)
+    return found
 
 
 def _why(matcher: Any) -> str:

@@ -8,13 +8,14 @@ import sys
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.errors import BundleError, InferenceFailed, SetupError
 from edge_agent.inference.byte_pairs import BytePairs
-from edge_agent.inference.grammar import Constraint, Grammar
+from edge_agent.inference.grammar import Constraint, Grammar, set_bits
 from edge_agent.inference.output_schema import extractive_values, narrow
 from edge_agent.inference.spans import find_span, words
 from tests.support.tiny_generator import EOS, STOP_TOKENS, tokenizer_json
@@ -233,3 +234,11 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_a_span_stands(text: str, value: str, span: tuple[int, int] | None) -> None:
     """The first place where whole words match, in code points."""
     assert find_span(text, value) == span
+
+
+@given(st.binary(max_size=40))
+def test_the_tokens_of_a_mask_are_its_ones(mask: bytes) -> None:
+    """Against the mask taken apart as a whole."""
+    octets = np.frombuffer(mask, np.uint8)
+    expected = np.flatnonzero(np.unpackbits(octets, bitorder="little"))
+    np.testing.assert_array_equal(set_bits(octets), expected)

@@ -40,9 +40,15 @@ def _trunk(model: Gemma3Generator, accuracy_level: int) -> onnx.ModelProto:
         _band(graph, model.shape.window)
     scale = graph.constant("word_scale", np.float32([model.shape.hidden**0.5]))
     x = graph.add("Mul", [graph.words(model.words), scale], "embedding")
+    seen = graph.rms_norm(x, model.layers[0].before_attention, "layer0.before_attention")
     for index, layer in enumerate(model.layers):
-        x = _layer(graph, x, layer, index, is_last=index == len(model.layers) - 1)
-    graph.rms_norm(x, model.norm, "hidden")
+        is_last = index == len(model.layers) - 1
+        x, narrow = _layer(graph, x, seen, layer, index, is_last=is_last)
+        if is_last:
+            graph.skip_rms_norm(x, narrow, model.norm, "hidden")
+        else:
+            after = model.layers[index + 1].before_attention
+            x, seen = graph.skip_rms_norm(x, narrow, after, f"layer{index + 1}.before_attention")
     graph.output("hidden", [1, 1, model.shape.hidden])
     _declare_cache(graph, model)
     return graph.finished("edge-agent-generator")
@@ -70,21 +76,23 @@ def _band(graph: Graph, window: int) -> None:
     graph.add("Unsqueeze", [flat, graph.integers(0, 1)], BAND)
 
 
-def _layer(graph: Graph, x: str, layer: Layer, index: int, *, is_last: bool) -> str:
-    """[1, T, H] -> [1, T, H]; of the last layer only the last token's, [1, 1, H]."""
+def _layer(
+    graph: Graph, x: str, seen: str, layer: Layer, index: int, *, is_last: bool
+) -> tuple[str, str]:
+    """[1, T, H] and its norm -> what is to be added, twice [1, T, H].
+
+    Of the last layer only the last token's, [1, 1, H].
+    """
     name = f"layer{index}"
-    seen = graph.rms_norm(x, layer.before_attention, f"{name}.before_attention")
     mixed = _attention(graph, seen, layer, index)
     if is_last:
         x, mixed = (_last_token(graph, states) for states in (x, mixed))
     mixed = graph.linear(mixed, layer.attention_out, f"{name}.attention_out", bias=False)
     mixed = graph.rms_norm(mixed, layer.after_attention, f"{name}.after_attention")
-    x = graph.add("Add", [x, mixed], f"{name}.attended")
-    seen = graph.rms_norm(x, layer.before_ffn, f"{name}.before_ffn")
+    x, seen = graph.skip_rms_norm(x, mixed, layer.before_ffn, f"{name}.before_ffn")
     wide = gated(graph, seen, layer, name)
     narrow = graph.linear(wide, layer.ffn_out, f"{name}.ffn_out", bias=False)
-    narrow = graph.rms_norm(narrow, layer.after_ffn, f"{name}.after_ffn")
-    return graph.add("Add", [x, narrow], f"{name}.out")
+    return x, graph.rms_norm(narrow, layer.after_ffn, f"{name}.after_ffn")
 
 
 def _attention(graph: Graph, x: str, layer: Layer, index: int) -> str:
@@ -92,7 +100,8 @@ def _attention(graph: Graph, x: str, layer: Layer, index: int) -> str:
     shape, name = layer.shape, f"layer{index}"
     qkv = graph.linear(x, layer.qkv, f"{name}.qkv", bias=False)
     q, k, v = graph.split(qkv, shape.widths, [f"{name}.{part}" for part in ("q", "k", "v")])
-    q, k = _normed(graph, q, layer.query_norm, layer), _normed(graph, k, layer.key_norm, layer)
+    q = _normed(graph, q, layer.query_norm, layer, shape.heads)
+    k = _normed(graph, k, layer.key_norm, layer, shape.key_heads)
     past = [f"past_key_values.{index}.{part}" for part in ("key", "value")]
     lengths = ["seqlens_k", "total_sequence_length"]
     inputs = [q, k, v, *past, *lengths, f"{layer.kind}.cos", f"{layer.kind}.sin"]
@@ -104,10 +113,12 @@ def _attention(graph: Graph, x: str, layer: Layer, index: int) -> str:
     )  # fmt: skip
 
 
-def _normed(graph: Graph, x: str, norm: RmsNorm, layer: Layer) -> str:
-    """Normed by head: [1, T, heads * D] -> the same."""
-    heads = graph.add("Reshape", [x, by_head(graph, layer)], f"{x}.heads")
-    normed = graph.rms_norm(heads, norm, f"{x}.norm")
+def _normed(graph: Graph, x: str, norm: RmsNorm, layer: Layer, heads: int) -> str:
+    """Normed by head: [1, T, heads * D] -> the same. One head is no more than a row."""
+    if heads == 1:
+        return graph.rms_norm(x, norm, f"{x}.norm")
+    by_heads = graph.add("Reshape", [x, by_head(graph, layer)], f"{x}.heads")
+    normed = graph.rms_norm(by_heads, norm, f"{x}.norm")
     return graph.add("Reshape", [normed, graph.integers(0, 0, -1)], f"{x}.flat")
 
 

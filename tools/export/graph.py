@@ -155,6 +155,14 @@ class Graph:
             "SimplifiedLayerNormalization", [x, gamma], name, axis=-1, epsilon=norm.epsilon
         )
 
+    def skip_rms_norm(self, x: str, skip: str, norm: RmsNorm, name: str) -> tuple[str, str]:
+        """The sum of both, and that normed as by ``rms_norm``: one node in place of two."""
+        gamma = self.constant(f"{name}.gamma", 1 + norm.weight.detach())
+        outputs = [name, "", "", f"{name}.sum"]
+        op = "SkipSimplifiedLayerNormalization"
+        self.contribs(op, [x, skip, gamma], outputs, epsilon=norm.epsilon)
+        return outputs[-1], name
+
     def head(self, x: str, layer: nn.Linear, name: str) -> str:
         """A float32 product with bias: [..., K] -> [..., N]."""
         product = self.add("MatMul", [x, self.constant(f"{name}.w", layer.weight.T)], f"{name}.p")
