@@ -30,6 +30,7 @@ from edge_agent.inference.prompt import Prompt, PromptEncoder
 from edge_agent.inference.session import CachedSession, Session
 from edge_agent.inference.spans import find_span
 from edge_agent.manifest import HEAD, MODEL, ROWS, TOKENIZER, GeneratorShape
+from edge_agent.memory import give_back
 from edge_agent.specialists import PACK_AGAIN, default_threads
 from edge_agent.types import End, Extract, JsonObject, ModelCard, Output
 
@@ -156,8 +157,9 @@ def load_writer(bundle: Bundle, threads: int | None = None) -> GeneratorSpeciali
 def load_model(bundle: Bundle, threads: int, *, with_head: bool = True) -> CausalModel:
     """The graphs of a verified bundle, without its task. See ``CausalModel`` about the head."""
     contents, folder = bundle.contents, bundle.path
-    trunk = CachedSession(contents[MODEL], threads, bundle.manifest.max_tokens, folder)
     head = Session(contents[HEAD], threads, folder) if with_head else None
+    give_back()  # the head takes twice its size while it is packed, and what comes next uses that
+    trunk = CachedSession(contents[MODEL], threads, bundle.manifest.max_tokens, folder)
     return CausalModel(trunk, head, Session(contents[ROWS], threads, folder))
 
 

@@ -50,7 +50,6 @@ class _Model(_Parts):
 
 
 class _Added(_Parts):
-    id: Id
     content: str
     special: bool
 
@@ -111,9 +110,20 @@ class _Octets:
 
 def _octets_by_id(file: _File) -> dict[int, bytes]:
     found = {i: _octets(piece) for piece, i in file.model.vocab.items()}
+    ids = _added_ids(file)
     for token in file.added_tokens:
         text = token.content
-        found[token.id] = NO_TEXT + text.encode() if token.special else _octets(text)
+        found[ids[text]] = NO_TEXT + text.encode() if token.special else _octets(text)
+    return found
+
+
+def _added_ids(file: _File) -> dict[str, int]:
+    """As ``tokenizers`` counts: what the vocabulary lacks follows it, whatever the file says."""
+    found: dict[str, int] = {}
+    following = len(file.model.vocab)
+    for token in file.added_tokens:
+        found[token.content] = file.model.vocab.get(token.content, following)
+        following = max(following, found[token.content] + 1)
     return found
 
 
@@ -131,7 +141,7 @@ def _characters_only(file: _File) -> bytes:
         for piece, i in model.vocab.items()
         if len(piece) == 1 or piece.startswith(OCTET) or piece == model.unk_token
     }
-    few |= {token.content: token.id for token in file.added_tokens}
+    few |= _added_ids(file)
     small = model.model_copy(update={"vocab": few, "merges": []})
     return json.dumps(file.model_copy(update={"model": small}).model_dump()).encode()
 

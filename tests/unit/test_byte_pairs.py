@@ -64,6 +64,7 @@ pieces = st.sampled_from(
         "\n\n",
         "\n",
         "<turn>",
+        "<late>",
         *SPECIAL,
         "<0x0A>",
         "▁",
