@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from tokenizers import Tokenizer
 from edge_agent.bundle import Bundle
 from tests.support.gemma3_cases import Case, shown
 from tests.support.tiny_bases import edit
+from tools.bench.generation.__main__ import main
 from tools.bench.generation.checkpoint import CONFIG, Recipe, write_checkpoint
 from tools.bench.generation.gguf_file import write_gguf
 from tools.bench.generation.turns import (
@@ -118,6 +121,25 @@ def test_layers_that_llama_cpp_would_mix_up_are_refused(base: Path, tmp_path: Pa
     bundle = run(Job(folder, tmp_path / "out", "tiny", context=64))
     with pytest.raises(ToolError, match="no such order"):
         write_gguf(bundle, tmp_path / "tiny.gguf")
+
+
+@pytest.mark.parametrize("package", ["llama_cpp", "gguf", "onnxruntime_genai"])
+def test_what_is_missing_is_told_before_anything_is_made(
+    package: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("llama_cpp", "gguf", "onnxruntime_genai"):
+        monkeypatch.setitem(sys.modules, name, None if name == package else ModuleType(name))
+    folder = tmp_path / "made"
+    command = ["bench", "--folder", str(folder), "--genai", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", command)
+    assert main() == 2
+    said = capsys.readouterr().err
+    assert package.replace("_", "-").removesuffix("-cpp") in said
+    assert "\n  fix: pip install" in said
+    assert not folder.exists()
 
 
 class Counting:

@@ -12,7 +12,8 @@ from pathlib import Path
 from tools.bench.generation import compare
 from tools.bench.generation.checkpoint import Recipe
 from tools.bench.generation.compare import Plan
-from tools.bench.generation.entrants import LlamaCpp
+from tools.bench.generation.entrants import LlamaCpp, genai_library, llama_cpp_library
+from tools.bench.generation.gguf_file import gguf_library
 from tools.bench.generation.made import Folder
 from tools.bench.generation.turns import Figures
 from tools.bench.page import Bar, machine, missed, renew, table
@@ -24,8 +25,8 @@ PACKAGES = ("llama-cpp-python", "onnxruntime-genai", "llguidance")
 
 def bars(threads: int) -> tuple[Bar, ...]:
     """Of the measures with so many threads."""
-    decoding, answering, n = f"decoding {threads}", f"answering {threads}", f"{threads} thread"
-    name = LlamaCpp.name
+    decoding, answering, name = f"decoding {threads}", f"answering {threads}", LlamaCpp.name
+    n = "one thread" if threads == 1 else f"{threads} threads"
     return (
         Bar(f"decoding / {name}'s, {n}", decoding, f"decode to {name}", 1.1, at_least=True),
         Bar(f"prefill / {name}'s, {n}", decoding, f"prefill to {name}", 1.1, at_least=True),
@@ -91,6 +92,9 @@ def installed(package: str) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
+    needed = [llama_cpp_library, gguf_library, *([genai_library] if options.genai else [])]
+    for library in needed:
+        library()
     folder = Folder(options.folder)
     folder.make(Recipe())
     texts = tuple(example.text for example in held_out()[2][: options.messages])

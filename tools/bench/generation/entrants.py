@@ -63,7 +63,7 @@ class LlamaCpp:
     name = "llama.cpp"
 
     def __init__(self, file: Path, threads: int, context: int) -> None:
-        self._lib = lib = _llama_cpp()
+        self._lib = lib = llama_cpp_library()
         self._quiet = lib.llama_log_callback(lambda *_: None)
         lib.llama_log_set(self._quiet, None)
         lib.llama_backend_init()
@@ -148,7 +148,7 @@ class Genai:
     name = "onnxruntime-genai"
 
     def __init__(self, folder: Path, threads: int, context: int) -> None:
-        library = _genai()
+        library = genai_library()
         config = library.Config(str(folder))
         options = {"intra_op_num_threads": threads, "inter_op_num_threads": 1}
         config.overlay(json.dumps({"model": {"decoder": {"session_options": options}}}))
@@ -167,7 +167,8 @@ class Genai:
         self._generator.rewind_to(length)
 
 
-def _llama_cpp() -> Any:
+def llama_cpp_library() -> Any:
+    """The package. Raises ToolError where it is missing."""
     try:
         import llama_cpp  # noqa: PLC0415 only to compare with
     except ImportError as error:
@@ -178,7 +179,8 @@ def _llama_cpp() -> Any:
     return llama_cpp
 
 
-def _genai() -> Any:
+def genai_library() -> Any:
+    """The package. Raises ToolError where it is missing."""
     try:
         import onnxruntime_genai  # noqa: PLC0415 only to compare with
     except ImportError as error:

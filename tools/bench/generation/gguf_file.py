@@ -96,7 +96,7 @@ def q4_0(packed: NDArray[np.uint8], scales: NDArray[np.float16]) -> NDArray[np.u
 
 def write_gguf(bundle: Bundle, out: Path) -> Path:
     """The bundle's trunk, word table (tied head) and pieces in one file. Raises ToolError."""
-    gguf = _library()
+    gguf = gguf_library()
     trunk = Trunk(bundle)
     writer = gguf.GGUFWriter(out, "gemma3")
     _add_sizes(writer, trunk)
@@ -183,7 +183,8 @@ def _norms(trunk: Trunk) -> list[tuple[str, NDArray[np.float32]]]:
     return found
 
 
-def _library() -> Any:
+def gguf_library() -> Any:
+    """The package. Raises ToolError where it is missing."""
     try:
         import gguf  # noqa: PLC0415 only to compare with llama.cpp
     except ImportError as error:
