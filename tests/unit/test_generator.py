@@ -240,6 +240,24 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
         GeneratorSpecialist(load_bundle(folder), 1, lambda: 0.0)
 
 
+@pytest.mark.parametrize("free_text", [False, True])
+def test_the_head_is_loaded_for_free_text_only(tmp_path: Path, free_text: bool) -> None:
+    """Where every string is a span or one of a few, rows of the word table give all logits."""
+    fields = WORK_ORDER["properties"]
+    kept = fields if free_text else {name: fields[name] for name in ("asset", "priority")}
+    schema = {**WORK_ORDER, "properties": kept, "required": list(kept)}
+    folder = tiny_generator(tmp_path, output_schema=schema)
+    manifest = json.loads((folder / "bundle.json").read_text())
+    (folder / "head.onnx").write_bytes(b"no graph")
+    write_manifest(folder, manifest)
+    if free_text:
+        with pytest.raises(BundleError, match="cannot be loaded"):
+            GeneratorSpecialist(load_bundle(folder), 1, lambda: 0.0)
+    else:
+        specialist = GeneratorSpecialist(load_bundle(folder), 1, lambda: 0.0)
+        jsonschema.validate(specialist.write(TEXT).value, schema)
+
+
 @pytest.mark.parametrize("vocabulary", [400, 5000])
 def test_graphs_of_another_vocabulary_are_refused(tmp_path: Path, vocabulary: int) -> None:
     """Before the first message comes."""

@@ -11,6 +11,7 @@ from edge_agent.inference.output_schema import (
     MAX_DEPTH,
     MAX_NODES,
     extractive_values,
+    has_free_text,
     is_extractive,
     narrow,
 )
@@ -139,3 +140,21 @@ def test_extractive_strings_are_found_where_they_stand() -> None:
     assert is_extractive(schema)
     assert list(extractive_values(schema, value)) == [("/asset", "pump"), ("/parts/0/a~1b", "seal")]
     assert not is_extractive(narrow(thing(note={"type": "string", "x-extractive": False})))
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ({"type": "string"}, True),
+        ({"type": ["string", "null"], "x-extractive": False}, True),
+        ({"type": "array", "items": {"type": "string"}}, True),
+        ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, True),
+        ({"type": "string", "x-extractive": True}, False),
+        ({"type": "string", "enum": ["low", "high"]}, False),
+        ({"const": "low"}, False),
+        ({"type": "number"}, False),
+    ],
+)
+def test_free_text_is_found(part: Any, expected: bool) -> None:
+    """At whatever depth: a string that is neither taken from the text nor given."""
+    assert has_free_text(narrow(thing(inner=thing(part=part)))) == expected
