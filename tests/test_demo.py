@@ -88,7 +88,11 @@ def test_json_prints_events_and_nothing_else(start: Start, tmp_path: Path) -> No
     assert demo.returncode == 0, errors
     check_events(output, at_least=12)
     assert "Mosquitto" in errors
+    assert "work-order" in errors
     assert "unanswered" not in errors
+    data = [json.loads(line)["data"] for line in output.splitlines()]
+    written = [one["output"]["value"] for one in data if "output" in one]
+    assert any(order["asset"] for order in written)
     assert nothing_left(tmp_path)
 
 
