@@ -61,12 +61,14 @@ def tiny_gemma3(folder: Path, **changes: Any) -> Path:
 
 
 def made(folder: Path) -> Path:
+    """The folder; from here on a model begins with the same weights every time."""
+    torch.manual_seed(5)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def saved(model: nn.Module, folder: Path) -> Path:
-    """The model in ``folder``, its weights random but the same every time."""
+    """The model in ``folder``, its weights spread wider."""
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in model.parameters():
