@@ -15,7 +15,7 @@ import json
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -107,7 +107,8 @@ class CrashRecord:
 
     def _write_counts(self) -> None:
         newest = dict(list(self.counts.items())[-MAX_COUNTS:])
-        self._counts_file.write_text(json.dumps(newest), encoding="utf-8")
+        with suppress(OSError):  # a full disk ends no agent: this run remembers them all the same
+            self._counts_file.write_text(json.dumps(newest), encoding="utf-8")
 
 
 def oom_kills() -> str:

@@ -157,10 +157,10 @@ def load_writer(bundle: Bundle, threads: int | None = None) -> GeneratorSpeciali
 def load_model(bundle: Bundle, threads: int, *, with_head: bool = True) -> CausalModel:
     """The graphs of a verified bundle, without its task. See ``CausalModel`` about the head."""
     contents, folder = bundle.contents, bundle.path
-    head = Session(contents[HEAD], threads, folder) if with_head else None
+    head = Session(contents[HEAD], threads, folder, HEAD) if with_head else None
     give_back()  # the head takes twice its size while it is packed, and what comes next uses that
     trunk = CachedSession(contents[MODEL], threads, bundle.manifest.max_tokens, folder)
-    return CausalModel(trunk, head, Session(contents[ROWS], threads, folder))
+    return CausalModel(trunk, head, Session(contents[ROWS], threads, folder, ROWS))
 
 
 def _check_logits(bundle: Bundle, graph: str, logits: Floats, count: int) -> None:

@@ -43,8 +43,8 @@ class Notifier:
             return
         try:
             self._socket.sendto(message.encode(), self._address)
-        except (BlockingIOError, ConnectionRefusedError, FileNotFoundError):
-            return  # systemd is busy or gone; the next datagram tries again
+        except OSError:
+            return  # systemd is busy, gone or closed to us; the next datagram tries again
 
 
 def watchdog_interval_s() -> float | None:

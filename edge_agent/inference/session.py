@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from edge_agent.errors import BundleError, InferenceFailed
+from edge_agent.manifest import MODEL
 
 FOREIGN = (
     ort_errors.Fail,
@@ -42,10 +43,13 @@ QUIET = 3
 class Session:
     """One loaded model. ``inputs`` and ``outputs`` are the names its graph declares.
 
-    Weights that the graph keeps outside itself are mapped from files in ``folder``.
+    Weights that the graph keeps outside itself are mapped from files in ``folder``. Errors call the
+    graph by ``name``.
     """
 
-    def __init__(self, model: bytes, threads: int, folder: Path | None = None) -> None:
+    def __init__(
+        self, model: bytes, threads: int, folder: Path | None = None, name: str = MODEL
+    ) -> None:
         options = _options(threads)
         if folder is not None:
             options.add_session_config_entry(EXTERNAL_FOLDER, str(folder))
@@ -56,7 +60,7 @@ class Session:
             if OUT_OF_MEMORY in str(error):
                 raise MemoryError from error
             raise BundleError(
-                f"model.onnx cannot be loaded by onnxruntime {ort.__version__}: {error}",
+                f"{name} cannot be loaded by onnxruntime {ort.__version__}: {error}",
                 "use a bundle made for this runtime, or upgrade onnxruntime",
             ) from error
         self.inputs = frozenset(item.name for item in self._session.get_inputs())

@@ -159,6 +159,16 @@ def test_counts_are_bounded(tmp_path: Path) -> None:
     assert f"{MAX_COUNTS + 4:032}" in kept
 
 
+def test_counts_that_cannot_be_written_stop_nothing(tmp_path: Path) -> None:
+    """As on a full /run. In this run they hold all the same."""
+    record = CrashRecord(tmp_path)
+    record.counts = {FIRST: 1, SECOND: 2}
+    (tmp_path / "crash-counts.json").mkdir()
+    record.forgive(FIRST)
+    assert record.counts == {SECOND: 2}
+    record.close()
+
+
 def test_a_folder_that_cannot_be_made_is_a_set_up_error(tmp_path: Path) -> None:
     """It names the setting."""
     (tmp_path / "file").write_text("")

@@ -114,3 +114,13 @@ def test_the_watchdog_is_fed_twice_as_often_as_asked(
         if value is not None:
             monkeypatch.setenv(name, value)
     assert watchdog_interval_s() == interval_s
+
+
+def test_a_socket_that_takes_no_datagrams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody hears, and the agent goes on: systemd's own limits end a start that it never hears."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        notifier = Notifier()
+        notifier.ready()
+        notifier.close()
