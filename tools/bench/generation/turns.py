@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from tools.bench.generation.entrants import Entrant
@@ -83,19 +83,27 @@ class FreeText:
         self._held: list[int] = []
 
     def write(
-        self, prompt: Sequence[int], tokens: int, choose: Callable[[], int] | None = None
+        self,
+        prompt: Sequence[int],
+        tokens: int,
+        choose: Callable[[], int] | None = None,
+        stops: Collection[int] = (),
     ) -> list[int]:
-        """So many tokens, whatever they are. ``choose`` in place of the most probable one."""
+        """So many tokens, or up to one of ``stops``. ``choose`` in place of the most probable."""
         choose = choose or self._entrant.next_token
         shared = shared_tokens(self._held, prompt[:-1])
         self._entrant.cut(shared)
         self._entrant.feed(prompt[shared:])
         written = [choose()]
-        while len(written) < tokens:
+        while len(written) < tokens and written[-1] not in stops:
             self._entrant.feed(written[-1:])
             written.append(choose())
         self._held = [*prompt, *written[:-1]]
         return written
+
+    def forget(self) -> None:
+        """What the entrant holds is not known any more."""
+        self._held = []
 
 
 def shared_tokens(held: Sequence[int], prompt: Sequence[int]) -> int:
