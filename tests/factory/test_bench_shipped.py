@@ -87,7 +87,9 @@ def test_an_answer_that_is_cut_off_is_none(bundle: Bundle) -> None:
 
 
 def test_equal_models_have_the_same_logits_behind_prompts(bundle: Bundle) -> None:
-    found = Contest(bundle, Twin(bundle.path, []), time.process_time).first_logits(TEXTS)
+    twin = Twin(bundle.path, [])
+    twin.feed([300, 301])
+    found = Contest(bundle, twin, time.process_time).first_logits(TEXTS)
     assert list(found.values()) == [0, 100]
 
 
@@ -132,6 +134,17 @@ def test_a_stop_token_ends_what_is_written(bundle: Bundle) -> None:
     grammar = Stopping([7, 8, EOS, 9])
     free = FreeText(Twin(bundle.path, []))
     assert free.write([2, 9], 10, grammar.next_token, (EOS,)) == [7, 8, EOS]
+
+
+def test_what_others_left_behind_is_cut_or_kept(bundle: Bundle) -> None:
+    """Only what the entrant really holds of a prompt is not read again."""
+    twin, fresh = Twin(bundle.path, []), Twin(bundle.path, [])
+    free = FreeText(twin)
+    free.write([2, 300, 301, 302], 1)
+    twin.cut(1)
+    twin.feed([310, 311])
+    free.take_over([2, 310])
+    assert free.write([2, 300, 302], 6) == FreeText(fresh).write([2, 300, 302], 6)
 
 
 def test_the_page_has_the_part() -> None:

@@ -118,7 +118,7 @@ class Contest:
             left, right = ours.logits(), self._other.logits()
             apart.append(float(np.abs(left - right).max() / np.abs(left).max()))
             same += int(left.argmax() == right.argmax())
-        self._free.forget()
+            self._free.take_over(prompt)
         return {
             "largest difference of a logit, median, % of the largest": 100
             * statistics.median(apart),
@@ -147,7 +147,7 @@ class Contest:
         )
         while generation.end is None:
             generation.step()
-        self._free.forget()
+        self._free.take_over(writing.prompt.ids)
         whole = generation.end is End.COMPLETE
         return parsed(writing.grammar.text(generation.tokens)) if whole else None
 

@@ -101,9 +101,9 @@ class FreeText:
         self._held = [*prompt, *written[:-1]]
         return written
 
-    def forget(self) -> None:
-        """What the entrant holds is not known any more."""
-        self._held = []
+    def take_over(self, held: Sequence[int]) -> None:
+        """The entrant was used by others; it holds these tokens at least."""
+        self._held = [*held]
 
 
 def shared_tokens(held: Sequence[int], prompt: Sequence[int]) -> int:
