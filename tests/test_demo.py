@@ -126,12 +126,18 @@ def test_without_mosquitto_amqtt_serves(start: Start, tmp_path: Path) -> None:
 
 
 def test_a_pipe_gets_plain_lines(start: Start) -> None:
-    """Without a terminal and without --json, each event is a line without control characters."""
-    demo = start([*DEMO, "--seconds", "2"])
+    """Without a terminal and without --json: a line an event, and its work order in one below it."""
+    demo = start([*DEMO, "--seconds", "4"])
     output, errors = demo.communicate(timeout=END_TIMEOUT_S)
     assert demo.returncode == 0, errors
-    assert len(output.splitlines()) >= 2
-    assert all(line.isprintable() and " ms  " in line for line in output.splitlines())
+    lines = output.splitlines()
+    events = [line for line in lines if not line.startswith(" ")]
+    assert len(events) >= 2
+    assert all(line.isprintable() for line in lines)
+    assert all(" ms  " in line for line in events)
+    orders = [line.strip() for line in lines if line.startswith(" ")]
+    assert orders
+    assert all(order.startswith("work-order: ") for order in orders)
 
 
 def test_a_terminal_gets_the_screen_and_is_given_back(start: Start) -> None:
