@@ -13,7 +13,8 @@ class Recipe:
     Few messages get more epochs, so that there are ``fewest_steps`` at least. The development split
     judges about ``judgements`` times; training ends early when ``patience`` of them in a row were
     no better. In the share ``heads_first`` only the heads learn: a head of random weights would
-    pull the base away from what it knows (LP-FT, arXiv 2202.10054).
+    pull the base away from what it knows (LP-FT, arXiv 2202.10054). ``mark_weight`` is that of
+    where extracted values stand, beside the answers of what writes.
     """
 
     epochs: int = 10
