@@ -36,7 +36,7 @@ parity: setup ## Compare Gemma 3 270M's shape with transformers (random weights;
 	@$(BIN)/python -m pytest -m parity tests/factory $(ARGS)
 
 test-pythons: ## Run the fast tests on every supported Python that is found (BUT=3.11 leaves one out)
-	@tools/pythons.sh | grep -v "^$(BUT) " | xargs -P 2 -L 1 tools/test_python.sh "$(ARGS)"
+	@tools/pythons.sh | grep -v "^$(BUT) " | xargs -P 3 -L 1 tools/test_python.sh "$(ARGS)"
 
 lint: setup ## ruff: rules and format
 	@$(BIN)/ruff check $(PATHS)
