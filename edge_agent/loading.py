@@ -23,9 +23,8 @@ from edge_agent.errors import BundleError
 from edge_agent.fleet import Fleet, Trial
 from edge_agent.generator import GeneratorSpecialist, load_writer
 from edge_agent.golden import check_golden, check_written
-from edge_agent.host import meminfo
 from edge_agent.manifest import WEIGHTS
-from edge_agent.memory import available_bytes
+from edge_agent.memory import attainable_bytes, available_bytes
 from edge_agent.reload import Failure, Loader, Supply
 from edge_agent.settings import (
     champion_path,
@@ -110,15 +109,6 @@ def peak_bytes(claim: Claim) -> int:
     return PEAK_PER_BYTE * sum(sizes.values()) + PEAK_PER_MAPPED_BYTE * mapped
 
 
-def _may_pass(need: int) -> bool:
-    """Whether others have the memory now, and no limit forbids it: a start must not give up then.
-
-    Nobody may be there to start it again.
-    """
-    found = meminfo()
-    return found.get("MemAvailable", 0) < need <= found.get("MemTotal", 0)
-
-
 def _with_trial(fleet: Fleet, challenger: Specialist, config: Config) -> Fleet:
     trial = config.challenger
     if trial is None:
@@ -201,8 +191,10 @@ class _Loading:
         return writer
 
     def _require_memory(self, claim: Claim) -> None:
-        need, room = peak_bytes(claim), available_bytes()
-        if room is None or need <= room or (not self.beside and _may_pass(need)):
+        """What others have for the moment stops no start: nobody may be there for another."""
+        need = peak_bytes(claim)
+        room = available_bytes() if self.beside else attainable_bytes()
+        if room is None or need <= room:
             return
         said = f"loading it takes up to {need >> 20} MiB, {max(room, 0) >> 20} MiB are to be had"
         raise self._too_large(claim.path, said)

@@ -7,14 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from edge_agent.host import meminfo
+
 M_ARENA_MAX = -8
 """mallopt(3)."""
 CGROUPS = "sys/fs/cgroup"
 
 
 def available_bytes(root: Path = Path("/")) -> int | None:
-    """What the machine and every control group (v2) we are in leave us; None: nobody says."""
-    return min(_rooms(root), default=None)
+    """What the machine and every control group (v2) we are in leave us now; None: nobody says."""
+    return min(_rooms(root, "MemAvailable"), default=None)
+
+
+def attainable_bytes(root: Path = Path("/")) -> int | None:
+    """What they leave us when no other program takes any; None: nobody says."""
+    return min(_rooms(root, "MemTotal"), default=None)
 
 
 def use_one_heap() -> None:
@@ -51,10 +58,10 @@ class Churn:
             give_back()
 
 
-def _rooms(root: Path) -> Iterator[int]:
-    for line in _lines(root / "proc/meminfo"):
-        if line.startswith("MemAvailable:"):
-            yield int(line.split()[1]) * 1024
+def _rooms(root: Path, of_the_machine: str) -> Iterator[int]:
+    machine = meminfo(root)
+    if of_the_machine in machine:
+        yield machine[of_the_machine]
     for group in _groups(root):
         limits = [int(text) for name in ("max", "high") if (text := _value(group, name)).isdigit()]
         used = _value(group, "current")

@@ -17,8 +17,8 @@ MAX_LINES = 300
 LAYERS = (
     {"errors", "types"},
     {"egress", "exposition", "histogram", "host", "certificates", "crashes"}
-    | {"log", "memory", "state", "systemd", "topics", "values"},
-    {"presence", "sections", "watch"},
+    | {"log", "state", "systemd", "topics", "values"},
+    {"memory", "presence", "sections", "watch"},
     {"answers", "archive", "config", "disk", "manifest", "plain_files", "signing", "surroundings"},
     {"bundle"},
     {"acks", "metrics", "settings", "staging"},

@@ -71,13 +71,13 @@ def test_a_bundle_that_is_too_large_is_refused_before_it_is_loaded(
     """As a reload refuses it: else the kernel ends the agent, again at each start."""
     bundle = tiny_generator(tmp_path / "generator")
     need = {path: peak_bytes(read_claim(path)) for path in (tiny, bundle)}
-    monkeypatch.setattr(loading, "available_bytes", lambda: need[tiny])
+    monkeypatch.setattr(loading, "attainable_bytes", lambda: need[tiny])
     assert need[tiny] < need[bundle]
     with pytest.raises(BundleError, match=rf"^bundle {bundle}: loading it takes up to") as caught:
         make_site(**writers(orders=bundle))
     assert "MemoryHigh" in caught.value.fix
     assert "instead" not in caught.value.fix
-    monkeypatch.setattr(loading, "available_bytes", lambda: need[tiny] - 1)
+    monkeypatch.setattr(loading, "attainable_bytes", lambda: need[tiny] - 1)
     with pytest.raises(BundleError, match=rf"^bundle {tiny}: loading it takes up to"):
         make_site()
 
@@ -87,9 +87,9 @@ def test_memory_that_others_have_for_the_moment_stops_no_start(
 ) -> None:
     """Exit status 78 is for what a person must mend: systemd would not start the agent again."""
     monkeypatch.setattr(loading, "available_bytes", lambda: 0)
-    monkeypatch.setattr(loading, "meminfo", lambda: {"MemTotal": 1 << 40, "MemAvailable": 0})
+    monkeypatch.setattr(loading, "attainable_bytes", lambda: 1 << 40)
     assert make_site().supply.fleet.champion
-    monkeypatch.setattr(loading, "meminfo", lambda: {"MemTotal": 1, "MemAvailable": 0})
+    monkeypatch.setattr(loading, "attainable_bytes", lambda: 1)
     with pytest.raises(BundleError, match="loading it takes up to"):
         make_site()
 
@@ -100,7 +100,7 @@ def test_a_challenger_that_is_too_large_is_left_out(
     """The champion answers without it."""
     other = make_version(tiny, tmp_path / "two", "2.0.0")
     rooms = iter((1 << 30, 0))
-    monkeypatch.setattr(loading, "available_bytes", lambda: next(rooms))
+    monkeypatch.setattr(loading, "attainable_bytes", lambda: next(rooms))
     supply = make_site(challenger={"bundle": str(other)}).supply
     assert supply.fleet.trial is None
     assert supply.problem is not None
@@ -111,7 +111,7 @@ def test_what_a_bundle_is_for_is_looked_at_before_its_size(
     make_site: MakeSite, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody makes room for a bundle that stands in the wrong table."""
-    monkeypatch.setattr(loading, "available_bytes", lambda: 1 << 20)
+    monkeypatch.setattr(loading, "attainable_bytes", lambda: 1 << 20)
     monkeypatch.setattr(loading, "peak_bytes", lambda claim: (claim.path != tiny) << 30)
     bundle = tiny_generator(tmp_path / "generator")
     with pytest.raises(BundleError, match="it routes no messages"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.memory import available_bytes
+from edge_agent.memory import attainable_bytes, available_bytes
 from tests.support.agent_process import ROOT
 from tests.support.versions import make_version
 
@@ -72,6 +72,14 @@ def test_a_container_sees_its_group_as_the_root(tmp_path: Path) -> None:
     """And old groups (v1) are not read."""
     root = machine(tmp_path, "9:memory:/x\n0::/", **{"": limits("max", 200, 50)})
     assert available_bytes(root) == 150 * MIB
+
+
+def test_what_others_have_may_be_had_but_no_more_than_a_group_permits(tmp_path: Path) -> None:
+    """Of 976 MiB others have 476 now; a limit stays one."""
+    assert attainable_bytes(machine(tmp_path / "alone")) == 999999 * 1024
+    limited = machine(tmp_path / "unit", **{UNIT: limits(700, 800, 100)})
+    assert (available_bytes(limited), attainable_bytes(limited)) == (500 * MIB, 600 * MIB)
+    assert attainable_bytes(tmp_path) is None
 
 
 def test_of_this_machine() -> None:

@@ -46,7 +46,7 @@ def test_what_is_loaded_already_needs_no_memory(
 ) -> None:
     """Only another bundle does, and now: unlike a start, a reload can be had later."""
     monkeypatch.setattr(loading, "available_bytes", lambda: 0)
-    monkeypatch.setattr(loading, "meminfo", lambda: {"MemTotal": 1 << 40, "MemAvailable": 0})
+    monkeypatch.setattr(loading, "attainable_bytes", lambda: 1 << 40)
     before = writing.supply.fleet
     assert next_fleet(writing.config, before) == before
     point(tmp_path / "current", make_version(tiny, tmp_path / "two", "2.0.0"))
