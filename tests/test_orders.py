@@ -9,12 +9,15 @@ from random import Random
 
 import pytest
 
+from edge_agent.bundle import load_bundle
 from edge_agent.inference.output_schema import narrow
 from edge_agent.inference.spans import find_span
+from tests.support.agent_process import ROOT
 from tools.corpora import own_messages
 from tools.corpus.annotation import parse_line, read_messages
 from tools.orders.__main__ import main
 from tools.orders.corpus import HERE, ROUTES, held_out, pair_of, passes
+from tools.orders.marked import orders_of
 from tools.orders.phrases import furnished
 from tools.orders.rules import FIELDS, priority, work_order
 from tools.writing.pairs import read_pairs
@@ -81,6 +84,17 @@ def test_the_messages_of_orders_are_sound_and_stand_nowhere_else() -> None:
     assert not {e.text.lower() for e in messages} & {e.text.lower() for e in own_messages()}
     dues = [work_order(message)["due"] for message in messages]
     assert sum(due is not None for due in dues) > 90
+
+
+def test_what_an_encoder_finds_goes_through_the_same_rules() -> None:
+    """Its entities, not those of the corpus."""
+    text = "please replace the bearing of pump P-101 before friday, urgent"
+    bundle = load_bundle(ROOT / "models/gateway-default")
+    (output,) = orders_of(bundle, [parse_line(f"maintenance: {text}")])
+    assert output.value == {
+        "asset": "pump P-101", "component": "bearing", "problem": None, "action": "replace",
+        "due": "before friday", "priority": "urgent",
+    }  # fmt: skip
 
 
 def test_what_is_held_out_is_never_learnt_from() -> None:
