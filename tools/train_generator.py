@@ -23,7 +23,7 @@ from edge_agent.inference.grammar import Grammar
 from edge_agent.inference.prompt import PromptEncoder
 from edge_agent.manifest import GOLDEN
 from edge_agent.types import Output
-from tools.bases.base import Base, open_base, read_tokenizer
+from tools.bases.base import Base, fetch_base, open_base, read_tokenizer
 from tools.bases.fresh import Sizes, fresh_base
 from tools.bases.stops import END_OF_TURN, stop_names
 from tools.bases.trim import trim_vocabulary
@@ -52,6 +52,7 @@ CHECKED_PAIRS = 500
 class Job:
     """What to train. ``data`` None stands for our work orders, ``base`` None for random weights.
 
+    Random weights begin with the word vectors of the default base if ``knows_words``.
     ``trim`` keeps that many of the base's commonest pieces besides those that the pairs need.
     """
 
@@ -64,6 +65,7 @@ class Job:
     trim: int | None = None
     sizes: Sizes = field(default_factory=Sizes)
     recipe: Recipe = field(default_factory=Recipe)
+    knows_words: bool = False
 
 
 def run(job: Job) -> Bundle:
@@ -92,7 +94,8 @@ def prepared_base(job: Job, corpus: WritingCorpus, scratch: Path) -> tuple[Base,
     And the names of the tokens that end a text: trimming gives them other ids.
     """
     if job.base is None:
-        base = fresh_base(scratch / "fresh", corpus.texts(), corpus.schema, job.sizes)
+        words_of = fetch_base() if job.knows_words else None
+        base = fresh_base(scratch / "fresh", corpus.texts(), corpus.schema, job.sizes, words_of)
         return base, stop_names(base.path, read_tokenizer(base.tokenizer))
     base = open_base(job.base)
     refuse_other_families(base)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -75,8 +74,9 @@ def test_random_weights_take_over_words_of_another_base(tmp_path: Path) -> None:
     parts = word_vectors(known, ["pump", "leak"], 24)
     torch.testing.assert_close(word_vectors(known, ["pump leak"], 24)[0], parts.sum(0) / 2**0.5)
     assert not table[3:].any()
-    sizes = replace(SIZES, words_of=known)
-    bases = [fresh_base(tmp_path / name, corpus.texts(), corpus.schema, sizes) for name in "ab"]
+    bases = [
+        fresh_base(tmp_path / name, corpus.texts(), corpus.schema, SIZES, known) for name in "ab"
+    ]
     plain = fresh_base(tmp_path / "plain", corpus.texts(), corpus.schema, SIZES)
     assert bases[0].provenance() == bases[1].provenance() != plain.provenance()
     assert "words of bert" in bases[0].provenance()["name"]

@@ -50,19 +50,24 @@ SPREAD = 0.02
 
 @dataclass(frozen=True)
 class Sizes:
-    """``config`` as in config.json; the vocabulary has at most so many entries.
-
-    ``words_of`` is a base whose word vectors the random weights take over.
-    """
+    """``config`` as in config.json; the vocabulary has at most so many entries."""
 
     vocabulary: int = 4096
     seed: int = 7
     config: dict[str, Any] = field(default_factory=lambda: json.loads(SHAPE.read_text()))
-    words_of: Base | None = None
 
 
-def fresh_base(folder: Path, texts: Iterable[str], schema: JsonObject | None, sizes: Sizes) -> Base:
-    """Writes a base into ``folder`` and opens it; the same texts and seed give the same bytes."""
+def fresh_base(
+    folder: Path,
+    texts: Iterable[str],
+    schema: JsonObject | None,
+    sizes: Sizes,
+    words_of: Base | None = None,
+) -> Base:
+    """Writes a base into ``folder`` and opens it; the same texts and seed give the same bytes.
+
+    The random weights take over the word vectors of ``words_of``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = learnt_tokenizer(texts, key_names(schema), sizes.vocabulary)
     (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
@@ -71,10 +76,10 @@ def fresh_base(folder: Path, texts: Iterable[str], schema: JsonObject | None, si
     config |= {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": list(STOPS)}
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     weights, name = random_weights(config, sizes.seed), f"random weights, seed {sizes.seed}"
-    if sizes.words_of:
+    if words_of:
         pieces = sorted(vocabulary, key=vocabulary.__getitem__)
-        take_words(weights[WORDS], word_vectors(sizes.words_of, pieces, config["hidden_size"]))
-        name += f", words of {sizes.words_of.provenance()['name']}"
+        take_words(weights[WORDS], word_vectors(words_of, pieces, config["hidden_size"]))
+        name += f", words of {words_of.provenance()['name']}"
     save_file(weights, folder / "model.safetensors")
     origin = {"name": name, "licence": "Apache-2.0",
               "sha256": sha256_of(folder / "model.safetensors")}  # fmt: skip
@@ -89,10 +94,18 @@ def take_words(table: Tensor, vectors: Tensor) -> None:
 
 
 def learnt_tokenizer(texts: Iterable[str], keys: Sequence[str], most: int) -> str:
-    """BPE with bytes to fall back on, as tokenizer.json."""
+    """Of at most so many entries, as tokenizer.json."""
+    return json.dumps(byte_pairs(texts, _pieces(keys), most), ensure_ascii=False)
+
+
+def byte_pairs(texts: Iterable[str], pieces: str, most: int) -> JsonObject:
+    """BPE with bytes to fall back on, as tokenizer.json has it.
+
+    What the regular expression ``pieces`` finds is never merged with its neighbours.
+    """
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Replace(" ", SPACE)
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_pieces(keys)), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pieces), "isolated")
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
     )
@@ -105,9 +118,9 @@ def learnt_tokenizer(texts: Iterable[str], keys: Sequence[str], most: int) -> st
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<bos> $A", special_tokens=[("<bos>", SPECIAL.index("<bos>"))]
     )
-    content = json.loads(tokenizer.to_str())
+    content: JsonObject = json.loads(tokenizer.to_str())
     content["added_tokens"] = [t for t in content["added_tokens"] if t["content"] in SPECIAL]
-    return json.dumps(content, ensure_ascii=False)
+    return content
 
 
 def key_names(schema: JsonObject | None) -> tuple[str, ...]:

@@ -146,7 +146,6 @@ def job_of(options: argparse.Namespace) -> Job:
 
 def writing_job_of(options: argparse.Namespace) -> WritingJob:
     """What the options ask for, with --task. Raises ToolError."""
-    from tools.bases.base import fetch_base  # noqa: PLC0415
     from tools.bases.fresh import Sizes  # noqa: PLC0415
     from tools.train_generator import Job  # noqa: PLC0415
 
@@ -156,7 +155,6 @@ def writing_job_of(options: argparse.Namespace) -> WritingJob:
                 f"--{name.replace('_', '-')} is for bundles that sort and mark", "leave it out"
             )
     chosen = {**(WRITING if options.base else FROM_SCRATCH)}
-    words_of = None if options.base else fetch_base()
     chosen |= {"seed": options.seed, "quantise": not options.fp32}
     if options.data is None:
         chosen |= OWN_WRITING
@@ -167,7 +165,7 @@ def writing_job_of(options: argparse.Namespace) -> WritingJob:
     )
     return Job(
         out, options.task, options.data, bundle_name(out), options.version, options.base,
-        options.trim_vocabulary, Sizes(seed=options.seed, words_of=words_of), Recipe(**chosen),
+        options.trim_vocabulary, Sizes(seed=options.seed), Recipe(**chosen), knows_words=True,
     )  # fmt: skip
 
 

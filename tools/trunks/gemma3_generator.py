@@ -21,7 +21,10 @@ HEAD_STEP = 16
 
 
 class Gemma3Generator(QuantModel):
-    """``shape.max_tokens`` is the context, ``shape.window`` what sliding layers look back on."""
+    """``shape.max_tokens`` is the context, ``shape.window`` what sliding layers look back on.
+
+    ``mark`` is a head that a training may put on; no bundle has it.
+    """
 
     shape: Gemma3Shape
 

@@ -16,19 +16,10 @@ from random import Random
 from typing import Any
 
 from safetensors.torch import save_file
-from tokenizers import (
-    Regex,
-    Tokenizer,
-    decoders,
-    models,
-    normalizers,
-    pre_tokenizers,
-    processors,
-    trainers,
-)
 from torch import Tensor
 
-from tools.bases.fresh import OCTETS, SPACE, SPECIAL, STOPS, random_weights
+from edge_agent.types import JsonObject
+from tools.bases.fresh import SPACE, STOPS, byte_pairs, random_weights
 from tools.trunks.quantise import CENTRE, as_blocks
 
 LEARNT_PIECES = 8192
@@ -61,7 +52,7 @@ class Recipe:
 def write_checkpoint(folder: Path, texts: Iterable[str], recipe: Recipe) -> Path:
     """A folder as transformers saves it; the same texts and recipe give the same bytes."""
     folder.mkdir(parents=True)
-    tokenizer = filled(learnt(texts, recipe.learnt_pieces), recipe)
+    tokenizer = filled(byte_pairs(texts, PIECES, recipe.learnt_pieces), recipe)
     (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(recipe.config, indent=1), encoding="utf-8")
     weights = random_weights(recipe.config, recipe.seed)
@@ -79,30 +70,8 @@ def on_levels(weight: Tensor) -> Tensor:
     return levels.mul_(scale).flatten(-2)
 
 
-def learnt(texts: Iterable[str], most: int) -> Tokenizer:
-    """Pairs with bytes to fall back on, as Gemma's tokenizer is made."""
-    tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Replace(" ", SPACE)
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECES), "isolated")
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-    )
-    letters = [SPACE, "\n", *map(chr, range(33, 127))]
-    trainer = trainers.BpeTrainer(
-        vocab_size=most, special_tokens=[*SPECIAL, *OCTETS], initial_alphabet=letters,
-        limit_alphabet=len(letters) + 64, show_progress=False,
-    )  # fmt: skip
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<bos> $A", special_tokens=[("<bos>", SPECIAL.index("<bos>"))]
-    )
-    return tokenizer
-
-
-def filled(tokenizer: Tokenizer, recipe: Recipe) -> str:
-    """tokenizer.json with made-up pieces up to the vocabulary's size, and twice as many merges."""
-    content = json.loads(tokenizer.to_str())
-    content["added_tokens"] = [t for t in content["added_tokens"] if t["content"] in SPECIAL]
+def filled(content: JsonObject, recipe: Recipe) -> str:
+    """A tokenizer.json with made-up pieces up to the vocabulary's size, twice as many merges."""
     vocabulary, merges = content["model"]["vocab"], content["model"]["merges"]
     known = [piece for piece in vocabulary if len(piece) == 1 and piece.isalpha()]
     below, taken = Random(recipe.seed).randrange, set(map(tuple, merges))
