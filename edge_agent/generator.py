@@ -151,7 +151,8 @@ class Writing:
 
 def load_writer(bundle: Bundle, threads: int | None = None) -> GeneratorSpecialist:
     """That of a verified bundle, on the machine's clock. ``threads``: half of the cores."""
-    return GeneratorSpecialist(bundle, threads or default_threads(), time.monotonic)
+    with bundle.named():
+        return GeneratorSpecialist(bundle, threads or default_threads(), time.monotonic)
 
 
 def load_model(bundle: Bundle, threads: int, *, with_head: bool = True) -> CausalModel:

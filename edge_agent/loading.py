@@ -21,9 +21,9 @@ from edge_agent.bundle import (
 from edge_agent.config import Config
 from edge_agent.errors import BundleError
 from edge_agent.fleet import Fleet, Trial
+from edge_agent.footprint import peak_bytes
 from edge_agent.generator import GeneratorSpecialist, load_writer
 from edge_agent.golden import check_golden, check_written
-from edge_agent.manifest import WEIGHTS
 from edge_agent.memory import attainable_bytes, available_bytes
 from edge_agent.reload import Failure, Loader, Supply
 from edge_agent.settings import (
@@ -36,10 +36,6 @@ from edge_agent.specialists import Specialist, load_specialist
 from edge_agent.watch import BundleWatch
 
 Loaded = TypeVar("Loaded", Specialist, GeneratorSpecialist)
-PEAK_PER_BYTE = 4
-"""Bytes taken for a moment for each byte of a bundle while it loads: measured 3.4."""
-PEAK_PER_MAPPED_BYTE = 2
-"""Of weights that are mapped: themselves, and the runtime's packed copy."""
 MORE_MEMORY = (
     "raise MemoryHigh and MemoryMax of the unit (sudo systemctl edit edge-agent) or free memory "
     "on the machine, then sudo systemctl restart edge-agent; or use a smaller bundle"
@@ -100,13 +96,6 @@ def next_fleet(config: Config, current: Fleet) -> Fleet:
     writers = loading.writers(loading.writer_claims(), current.writers.values())
     fleet = Fleet(champion, writers=writers, stages=_stages(config))
     return _with_trial(fleet, challenger[0], config) if challenger else fleet
-
-
-def peak_bytes(claim: Claim) -> int:
-    """What loading a bundle may take at its peak."""
-    sizes = {name: file.size_bytes for name, file in claim.manifest.files.items()}
-    mapped = sizes.pop(WEIGHTS, 0)
-    return PEAK_PER_BYTE * sum(sizes.values()) + PEAK_PER_MAPPED_BYTE * mapped
 
 
 def _with_trial(fleet: Fleet, challenger: Specialist, config: Config) -> Fleet:
@@ -183,8 +172,7 @@ class _Loading:
         return specialist
 
     def _writer(self, bundle: Bundle) -> GeneratorSpecialist:
-        with bundle.named():
-            writer = load_writer(bundle, self.config.model.threads)
+        writer = load_writer(bundle, self.config.model.threads)
         if self.beside:
             check_written(bundle, writer)
         bundle.contents.clear()

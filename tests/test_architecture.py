@@ -26,7 +26,7 @@ LAYERS = (
     {"batching", "every", "outbox", "transport", "wire"},
     {"exporter", "tls_report"},
     {"health", "inference", "intake", "session"},
-    {"specialists"},
+    {"footprint", "specialists"},
     {"generator"},
     {"fleet", "generating", "golden"},
     {"runner"},

@@ -21,7 +21,7 @@ from edge_agent.bench.suggest import Suggestion, suggest
 from edge_agent.bench.weigh import Cost, weigh, weighing_s
 from edge_agent.doctor.finding import warning
 from edge_agent.doctor.patient import Patient
-from edge_agent.loading import peak_bytes
+from edge_agent.footprint import peak_bytes
 from edge_agent.memory import available_bytes
 
 FEW_ROUNDS = 3

@@ -12,7 +12,7 @@ import pytest
 from edge_agent import loading
 from edge_agent.bundle import read_claim
 from edge_agent.errors import BundleError
-from edge_agent.loading import peak_bytes
+from edge_agent.footprint import peak_bytes
 from tests.support.tiny_bundle import break_bundle
 from tests.support.tiny_generator import tiny_generator
 from tests.support.versions import make_version, misrecord

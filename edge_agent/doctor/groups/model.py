@@ -17,6 +17,7 @@ from edge_agent.doctor.machine import memory, size
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.unit import SERVICE, service_unit
 from edge_agent.errors import BundleError
+from edge_agent.footprint import peak_bytes
 from edge_agent.host import rss_bytes
 from edge_agent.metrics import percentile
 from edge_agent.settings import configured_challenger, configured_writers
@@ -63,8 +64,6 @@ def loads(patient: Patient) -> Finding:
 
 def _short(patient: Patient, bundle: Bundle) -> Finding | None:
     """Why it is not loaded now: out of memory, the kernel may end the agent that is at work."""
-    from edge_agent.loading import peak_bytes  # noqa: PLC0415 - onnxruntime may fail
-
     needed, free = peak_bytes(bundle), memory(patient).get("MemAvailable")
     if free is None or needed <= free:
         return None
@@ -87,7 +86,7 @@ def room(patient: Patient) -> Finding:
 
 def _loading_bytes(config: Config) -> int:
     """Of each bundle once; what is wrong with one that cannot be read is told elsewhere."""
-    from edge_agent.loading import bundle_paths, peak_bytes, writer_paths  # noqa: PLC0415 - the same
+    from edge_agent.loading import bundle_paths, writer_paths  # noqa: PLC0415 - onnxruntime may fail
 
     found: dict[str, int] = {}
     for path in (*bundle_paths(config), *writer_paths(config).values()):
@@ -149,8 +148,7 @@ def writers(patient: Patient) -> Finding:
     for name, bundle in configured_writers(config).items():
         if short := _short(patient, bundle):
             return short
-        with bundle.named():
-            output = load_writer(bundle, config.model.threads).write(SAMPLE_TEXTS[0])
+        output = load_writer(bundle, config.model.threads).write(SAMPLE_TEXTS[0])
         text = f"{name}: {output.tokens} tokens in {output.model_ms / 1000:.1f} s"
         if not output.complete:
             return warning(f"{text}, and not done: {output.end.value}", more_room(bundle))
