@@ -21,15 +21,26 @@ from edge_agent.sections import Generate
 from edge_agent.surroundings import Clock
 from edge_agent.types import End, Output
 
+Refusal = Callable[[float], RejectedMessage | None]
+"""At a time of the clock, why nothing need be written any more."""
+
+
+def never(now_s: float) -> None:
+    """A ``Refusal``: what is owed in any case."""
+
 
 @dataclass(eq=False)
 class Order:
-    """One text to write about. ``conclude`` is called once, with what came of it."""
+    """One text to write about. ``conclude`` is called once, with what came of it.
+
+    ``refusal`` is asked when its turn has come.
+    """
 
     message_id: str
     text: str
     specialist: GeneratorSpecialist
     conclude: Callable[[Output | RejectedMessage], None]
+    refusal: Refusal = never
     due_s: float = 0.0
     writing: Writing | None = None
 
@@ -76,6 +87,9 @@ class GenerationQueue:
                 return
 
     def _step(self, order: Order) -> None:
+        if order.writing is None and (refused := order.refusal(self.clock.monotonic())):
+            self._conclude(order, refused)
+            return
         with self.crashes.working_on([order.mark]):
             found = _advance(order)
         if found is not None:

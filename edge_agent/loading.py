@@ -24,7 +24,7 @@ from edge_agent.fleet import Fleet, Trial
 from edge_agent.footprint import peak_bytes
 from edge_agent.generator import GeneratorSpecialist, load_writer
 from edge_agent.golden import check_golden, check_written
-from edge_agent.memory import attainable_bytes, available_bytes
+from edge_agent.memory import attainable_bytes, available_bytes, give_back
 from edge_agent.reload import Failure, Loader, Supply
 from edge_agent.settings import (
     champion_path,
@@ -162,7 +162,9 @@ class _Loading:
             return known[claim.digest]
         self._require_memory(claim)
         with self._within_memory(claim.path):
-            return load(read_files(claim))
+            loaded = load(read_files(claim))
+        give_back()  # what it took for a moment is room for the next
+        return loaded
 
     def _encoder(self, bundle: Bundle) -> Specialist:
         specialist = load_specialist(bundle, self.config.model.threads)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from edge_agent.acks import Entry
 from edge_agent.errors import PoisonMessage, RejectedMessage
-from edge_agent.generating import GenerationQueue, Order
+from edge_agent.generating import GenerationQueue, Order, Refusal
 from edge_agent.generator import GeneratorSpecialist
 from edge_agent.log import LOGGER
 from edge_agent.results import Results
@@ -45,10 +44,13 @@ class SecondStage:
             answer = replace(routed.answer, output=output)
             self.results.conclude(routed.message, answer, routed.timing, routed.entry)
 
-        self._order(routed.message, specialist, conclude)
+        message = routed.message
+        self.queue.add(Order(message.id, message.text, specialist, conclude))
 
-    def answer(self, message: Message, entry: Entry, specialist: GeneratorSpecialist) -> None:
-        """Writes for a ``generate`` request."""
+    def answer(
+        self, message: Message, entry: Entry, specialist: GeneratorSpecialist, refusal: Refusal
+    ) -> None:
+        """Writes for a ``generate`` request, unless by its turn nobody waits for it any more."""
 
         def conclude(found: Output | RejectedMessage) -> None:
             if isinstance(found, RejectedMessage):
@@ -58,19 +60,11 @@ class SecondStage:
             answer = Answer(NOTHING, specialist.card, found)
             self.results.conclude(message, answer, Timing(), entry)
 
-        self._order(message, specialist, conclude)
+        self.queue.add(Order(message.id, message.text, specialist, conclude, refusal))
 
     def run_slice(self) -> None:
         """Writes for a while, if anything waits."""
         self.queue.run_slice()
-
-    def _order(
-        self,
-        message: Message,
-        specialist: GeneratorSpecialist,
-        conclude: Callable[[Output | RejectedMessage], None],
-    ) -> None:
-        self.queue.add(Order(message.id, message.text, specialist, conclude))
 
     def _count(self, output: Output) -> None:
         self.results.metrics.count(f"outputs_{output.end.value}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from edge_agent.acks import Entry
 from edge_agent.batching import Batcher
@@ -80,7 +81,8 @@ class Work:
         if message.specialist is None:
             self.batcher.add((message, entry), len(message.text), self.clock.monotonic())
         else:
-            self.second_stage.answer(message, entry, self.fleet.writers[message.specialist])
+            writer, refusal = self.fleet.writers[message.specialist], self.runner.refusal
+            self.second_stage.answer(message, entry, writer, partial(refusal, message))
 
     def due_in_s(self) -> float | None:
         """Seconds until there is work, 0 when it is due, None when nothing waits."""

@@ -35,9 +35,12 @@ def writing(make_site: MakeSite, tmp_path: Path) -> MakeSite:
     return make
 
 
-def ask(site: Site, payload: Any, operation: str = "generate") -> Callable[[], None]:
+def ask(
+    site: Site, payload: Any, operation: str = "generate", expiry_s: int | None = None
+) -> Callable[[], None]:
     raw = payload if isinstance(payload, str) else json.dumps(payload)
-    return site.send(raw, topic=f"edge/t/request/{operation}", response_topic=REPLY)
+    topic = f"edge/t/request/{operation}"
+    return site.send(raw, topic=topic, response_topic=REPLY, expiry_s=expiry_s)
 
 
 def outputs(site: Site) -> list[dict[str, Any]]:
@@ -195,6 +198,18 @@ def test_a_request_that_fails_gets_an_error(writing: MakeSite) -> None:
     (reply,) = site.said("reply/me")
     assert (reply["ok"], reply["error"]["code"]) == (False, "inference-failed")
     assert site.events == ["gas"]
+
+
+def test_a_request_that_expired_before_its_turn_is_not_written_about(writing: MakeSite) -> None:
+    """As one to classify; what is owed to an event is written all the same."""
+    site = writing()
+    slow(site, seconds=0.3)
+    asks = [ask(site, "tank 3 empty", expiry_s=60), ask(site, "valve 7 stuck", expiry_s=1)]
+    site.run(lambda: [step() for step in (*asks, site.send(FAULT, expiry_s=1))])
+    answered, expired = site.said("reply/me")
+    assert answered["result"]["text"] == "tank 3 empty"
+    assert (expired["ok"], expired["error"]["code"]) == (False, "expired")
+    assert outputs(site)[0]["complete"]
 
 
 def test_a_request_without_specialists(make_site: MakeSite) -> None:
