@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ COMPACT = {"whitespace_flexible": False, "json_allowed_escapes": 'nrbtf\\"'}
 LETTERS = r'[^"\\\x00-\x1F\x7F]{1,30}'
 """Tokens of which llguidance keeps a list apart, for texts whose letters are free: whatever may
 follow in such a text, these are looked at once. With 262,144 tokens the list takes 30 MB."""
+
+FORCED_TEXTS = 256
+"""Whose tokens are kept: names of fields with what stands around them, and common values."""
 
 ELEMENT = r"\\u[0-9a-f]{4}|\\[^u]|[^\\]"
 INK = r"\\u[0-9a-f]{4}|\\[\"\\]|[^\\\s]"
@@ -97,6 +101,7 @@ class _Tokens:
         self.eos_token_id = stop_tokens[0]
         self._tokenizer = tokenizer
         self._count = count
+        self._forced_ids = lru_cache(FORCED_TEXTS)(lambda text: tokenizer.encode(text).ids)
 
     @property
     def tokens(self) -> list[bytes]:
@@ -110,8 +115,8 @@ class _Tokens:
         return found + [NO_TEXT + b"<[%d]>" % i for i in range(len(found), self._count)]
 
     def __call__(self, text: str) -> list[int]:
-        """The tokens of a text."""
-        return self._tokenizer.encode(text).ids
+        """The tokens of a text that is forced; most are names of the schema, again and again."""
+        return self._forced_ids(text)
 
 
 class Constraint:
