@@ -11,6 +11,7 @@ from tools.corpus.annotation import Example, read_messages
 from tools.corpus.generate import variants
 from tools.data import Vocabulary, read_jsonl, split, vocabulary_of
 from tools.errors import ToolError
+from tools.excerpts import with_excerpts
 from tools.learning.recipe import Recipe
 from tools.passes import passes
 
@@ -57,7 +58,7 @@ def read_corpus(folder: Path | None, recipe: Recipe) -> Corpus:
             f"label it; `python -m tools check-data {folder}` shows what is there",
         )
     _name_strangers(folder, dev, vocabulary)
-    shown = passes(train_set, recipe)
+    shown = with_excerpts(passes(train_set, recipe), recipe)
     return Corpus(train_set, dev, shown, vocabulary, folder.resolve().name)
 
 

@@ -12,9 +12,10 @@ class Recipe:
 
     Few messages get more epochs, so that there are ``fewest_steps`` at least. The development split
     judges about ``judgements`` times; training ends early when ``patience`` of them in a row were
-    no better. In the share ``heads_first`` only the heads learn: a head of random weights would
-    pull the base away from what it knows (LP-FT, arXiv 2202.10054). ``mark_weight`` is that of
-    where extracted values stand, beside the answers of what writes.
+    worse than the best by more than its standard error. In the share ``heads_first`` only the heads
+    learn: a head of random weights would pull the base away from what it knows (LP-FT, arXiv
+    2202.10054). ``excerpt`` is the share of messages shown in part. ``mark_weight`` is that of where
+    extracted values stand, beside the answers of what writes.
     """
 
     epochs: int = 10
@@ -39,6 +40,7 @@ class Recipe:
     hole_share: float = 0.06
     slip: float = 0.3
     swap: float = 0.4
+    excerpt: float = 0.1
     class_weight_power: float = 0.0
     abstain_cost: float = 0.01
     mark_weight: float = 0.0
