@@ -109,7 +109,7 @@ def key(job: Job, corpus: Corpus, base: Base) -> str:
 
 
 def train(base: Base, corpus: Corpus, job: Job, checkpoint: Checkpoint) -> Encoder:
-    """The averaged encoder that was best on dev."""
+    """The averaged encoder that dev found best."""
     vocabulary, recipe = corpus.vocabulary, job.recipe
     batcher = Batcher(load_tokenizer(base.tokenizer, window(base)), vocabulary, base.hole)
     encoder = load_encoder(base, len(vocabulary.routes), len(vocabulary.labels), window(base))
@@ -136,7 +136,7 @@ def judged(encoder: Encoder, batcher: Batcher, corpus: Corpus) -> Verdict:
     parts = {"route": scores.route_accuracy, "F1": scores.entity_f1, "exact": scores.exact}
     known = {name: value for name, value in parts.items() if value is not None}
     line = ", ".join(f"{name} {value:.3f}" for name, value in known.items())
-    return Verdict(mean(known.values()), line)
+    return Verdict(mean(known.values()), line, len(corpus.dev))
 
 
 def predict(encoder: Encoder, batcher: Batcher, corpus: Corpus) -> list[Prediction]:

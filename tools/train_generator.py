@@ -189,7 +189,7 @@ def judged(contents: Contents, model: Gemma3Generator, pairs: Sequence[Pair]) ->
         write_model(contents, copy.deepcopy(model).cpu(), folder)
         scores = score_writing(pairs, written(load_bundle(folder), pairs))
     exact = scores.exact / len(pairs)
-    return Verdict(scores.all.f1, f"field F1 {scores.all.f1:.3f}, exact {exact:.3f}")
+    return Verdict(scores.all.f1, f"field F1 {scores.all.f1:.3f}, exact {exact:.3f}", len(pairs))
 
 
 def written(bundle: Bundle, pairs: Sequence[Pair]) -> list[Output]:

@@ -14,8 +14,8 @@ class Recipe:
     judges about ``judgements`` times; training ends early when ``patience`` of them in a row were
     worse than the best by more than its standard error. In the share ``heads_first`` only the heads
     learn: a head of random weights would pull the base away from what it knows (LP-FT, arXiv
-    2202.10054). ``excerpt`` is the share of messages shown in part. ``mark_weight`` is that of where
-    extracted values stand, beside the answers of what writes.
+    2202.10054). ``excerpt`` is the share of messages shown in part. ``mark_weight`` is that of
+    where extracted values stand, beside the answers of what writes.
     """
 
     epochs: int = 10

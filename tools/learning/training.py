@@ -1,5 +1,8 @@
 """The training loop: float warm start, then quantisation in the loop; keeps a moving average.
 
+Of the averages that dev finds as good as the best, the last is taken: where rates have fallen and
+quantisation has been learnt for longest. As good means within a standard error.
+
 Knows nothing of files: it hands out its state after each judgement of dev and goes on from one.
 """
 
@@ -46,10 +49,19 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the development split says of the model: a score to compare by, and a line to read."""
+    """What the development split says of the model: a score to compare by, and a line to read.
+
+    ``score`` is a share of ``messages``.
+    """
 
     score: float
     line: str
+    messages: int
+
+    @property
+    def standard_error(self) -> float:
+        """Of the score, as that of a proportion."""
+        return math.sqrt(self.score * (1 - self.score) / self.messages)
 
 
 Judge = Callable[[Any], Verdict]
@@ -58,7 +70,7 @@ HEADS = ("route", "tag", "transitions", "mark")
 
 
 class Trainer(Generic[Model]):
-    """Owns the model in training, the average of its weights, and the best average so far."""
+    """Owns the model in training, the average of its weights, and that to be taken so far."""
 
     def __init__(self, model: Model, lesson: Lesson) -> None:
         self.model = model
@@ -69,10 +81,10 @@ class Trainer(Generic[Model]):
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
         self.epoch = self.step = self.worse = 0
         self.best_score = -math.inf
-        self.best: dict[str, Tensor] = {}
+        self.kept: dict[str, Tensor] = {}
 
     def fit(self, epochs: Epochs, judge: Judge, keeper: Keeper) -> Model:
-        """Trains on one list of messages an epoch; gives the average that was best on dev."""
+        """Trains on one list of messages an epoch; gives the average to be taken."""
         size = self.recipe.batch_messages
         total = sum(-(-len(examples) // size) for examples in epochs)
         self._resume(keeper.load())
@@ -92,22 +104,23 @@ class Trainer(Generic[Model]):
 
     def finished(self) -> Model:
         """The averaged model, ready to export."""
-        if self.best:
-            self.average.load_state_dict(self.best)
+        if self.kept:
+            self.average.load_state_dict(self.kept)
         self.average.words.widen()
         self.average.set_quantise(self.recipe.quantise)
         return self.average
 
     def _judged(self, judge: Judge) -> str:
-        """Has the average judged as it would be packed, and keeps it when it is the best."""
+        """Has the average judged as it would be packed, and keeps it unless it is worse."""
         if self.recipe.quantise and not self._quantising():
             return "without quantisation yet"
         self.average.set_quantise(self.recipe.quantise)
         verdict = judge(self.average)
         self.worse += 1
-        if verdict.score >= self.best_score:
-            self.best_score, self.worse = verdict.score, 0
-            self.best = {name: x.clone() for name, x in self.average.state_dict().items()}
+        self.best_score = max(self.best_score, verdict.score)
+        if verdict.score >= self.best_score - verdict.standard_error:
+            self.worse = 0
+            self.kept = {name: x.clone() for name, x in self.average.state_dict().items()}
         return verdict.line
 
     def _step(self, rows: Sequence[Tokenised], total: int) -> float:
@@ -151,7 +164,7 @@ class Trainer(Generic[Model]):
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "best": self.best,
+            "kept": self.kept,
             "marks": [self.epoch, self.step, self.worse, self.best_score],
             "quantising": self._quantising(),
             "random": torch.get_rng_state(),
@@ -165,7 +178,7 @@ class Trainer(Generic[Model]):
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.best = state["best"]
+        self.kept = state["kept"]
         self.epoch, self.step, self.worse, self.best_score = state["marks"]
         torch.set_rng_state(state["random"])
         print(f"going on after epoch {self.epoch}", flush=True)
