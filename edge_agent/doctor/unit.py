@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def service_unit(patient: Patient) -> Unit | None:
         _add(settings, patient.read(file) or "")
     links = patient.glob("/etc/systemd/system/*.wants/*")
     return Unit(unit, SERVICE in {link.name for link in links}, settings)
+
+
+def setting_fix(patient: Patient, topic: str, settings: Mapping[str, str]) -> str:
+    """A fix: a drop-in that comes after all others, and that no upgrade replaces."""
+    lines = [f"{name}={value}" for name, value in settings.items()]
+    text = "\\n".join(["[Service]", *lines, ""])
+    file = patient.path(f"/etc/systemd/system/{SERVICE}.d/zz-{topic}.conf")
+    return (
+        f"`printf '{text}' | sudo install -Dm644 /dev/stdin {file}`, "
+        f"`sudo systemctl daemon-reload`, then `sudo systemctl restart {SERVICE}`"
+    )
 
 
 def state_dir(patient: Patient) -> Path:

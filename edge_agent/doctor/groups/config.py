@@ -14,7 +14,7 @@ from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, error, needs_root, ok, skipped, warning
 from edge_agent.doctor.machine import agents_here, is_there
 from edge_agent.doctor.patient import Patient
-from edge_agent.doctor.unit import service_unit
+from edge_agent.doctor.unit import service_unit, setting_fix
 from edge_agent.errors import ConfigError
 from edge_agent.settings import SAMPLE, Problem, problems_of, shipped
 
@@ -144,8 +144,7 @@ def _credential(patient: Patient, name: str) -> Finding:
     if source is None:
         return error(
             f"{unit.path} loads no credential {name}",
-            f"set `LoadCredential={name}:/etc/edge-agent/{name}` below [Service] in {unit.path}, "
-            "then `sudo systemctl daemon-reload`",
+            setting_fix(patient, name, {"LoadCredential": f"{name}:/etc/edge-agent/{name}"}),
         )
     return _password(patient.path(source))
 

@@ -14,7 +14,7 @@ from edge_agent.doctor.finding import Finding, error, ok, skipped, warning
 from edge_agent.doctor.groups import access, folders
 from edge_agent.doctor.machine import group_names, properties, users
 from edge_agent.doctor.patient import Patient
-from edge_agent.doctor.unit import SERVICE, service_unit
+from edge_agent.doctor.unit import SERVICE, service_unit, setting_fix
 from edge_agent.errors import EXIT_SETUP
 
 REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)\s*([^;]*)(?:;\s*(.*))?$")
@@ -122,11 +122,8 @@ def user(patient: Patient) -> Finding:
     name = unit.last("User")
     group = unit.last("Group") or name
     if not name or name == "root":
-        return warning(
-            f"{unit.path} runs the agent as root",
-            f"set `User=edge-agent` below [Service] in {unit.path}, "
-            "then `sudo systemctl daemon-reload`",
-        )
+        fix = setting_fix(patient, "user", {"User": "edge-agent"})
+        return warning(f"{unit.path} runs the agent as root", fix)
     if name not in users(patient) or group not in group_names(patient):
         return error(f"{unit.path} wants user {name} of group {group}", "`sudo systemd-sysusers`")
     return ok(f"{name}, group {group}")
@@ -169,8 +166,7 @@ def watchdog(patient: Patient) -> Iterator[Finding]:
     for name, _, value, when in missing:
         yield warning(
             f"{unit.path}: {name} is not set, so systemd does not restart the agent {when}",
-            f"set `{name}={value}` below [Service] in {unit.path}, "
-            "then `sudo systemctl daemon-reload`",
+            setting_fix(patient, name.lower(), {name: value}),
         )
     if not missing:
         said = unit.last("WatchdogSec")

@@ -15,7 +15,7 @@ from edge_agent.doctor.check import Check
 from edge_agent.doctor.finding import Finding, ok, skipped, unused, warning
 from edge_agent.doctor.machine import memory, size
 from edge_agent.doctor.patient import Patient
-from edge_agent.doctor.unit import SERVICE, service_unit
+from edge_agent.doctor.unit import service_unit, setting_fix
 from edge_agent.errors import BundleError
 from edge_agent.footprint import peak_bytes
 from edge_agent.host import rss_bytes
@@ -37,7 +37,6 @@ PROGRAM_BYTES, STEP_BYTES = 80 << 20, 64 << 20
 SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 MEMORY_SHARES = {"MemoryHigh": 1.25, "MemoryMax": 1.875}
 """What the unit should allow, for each byte that the agent takes: as the unit we ship has them."""
-MEMORY_DROP_IN = f"/etc/systemd/system/{SERVICE}.d/zz-memory.conf"
 
 
 def files(patient: Patient) -> Finding:
@@ -108,15 +107,9 @@ def _memory_limits(patient: Patient) -> dict[str, int]:
 
 
 def _more_memory(patient: Patient, needed: int, names: Iterable[str]) -> str:
-    """The fix: a drop-in that comes after all others, and that no upgrade replaces."""
-    wanted = {name: math.ceil(needed * MEMORY_SHARES[name] / STEP_BYTES) for name in names}
-    lines = [f"{name}={steps * STEP_BYTES >> 20}M" for name, steps in wanted.items()]
-    text = "\\n".join(["[Service]", *lines, ""])
-    file = patient.path(MEMORY_DROP_IN)
-    return (
-        f"`printf '{text}' | sudo install -Dm644 /dev/stdin {file}`, "
-        f"`sudo systemctl daemon-reload`, then `sudo systemctl restart {SERVICE}`"
-    )
+    steps = {name: math.ceil(needed * MEMORY_SHARES[name] / STEP_BYTES) for name in names}
+    sizes = {name: f"{count * STEP_BYTES >> 20}M" for name, count in steps.items()}
+    return setting_fix(patient, "memory", sizes)
 
 
 def golden(patient: Patient) -> Finding:
