@@ -10,12 +10,10 @@ from edge_agent.bundle import Claim
 from edge_agent.inference.output_schema import has_free_text, narrow
 from edge_agent.manifest import TOKENIZER, WEIGHTS, GenerationTask, GeneratorShape
 
-PER_BYTE = 4
-"""For each byte of an encoder: the graph read, parsed and packed, and words in hash maps."""
-PER_TOKENIZER_BYTE = 6
-"""Where one writes: the tokens once more, as the grammar's library keeps them."""
-WRITING = 24 << 20
-"""What that library and the first run of a small model take."""
+ENCODING, PER_BYTE = 15 << 20, 3
+"""An encoder's first run, and for each of its bytes: the graph read, parsed and packed."""
+WRITING, PER_TOKENIZER_BYTE = 24 << 20, 6
+"""The first run of one that writes, and the tokens, which the grammar's library keeps once more."""
 WEIGHTS_PER_WORD_BLOCK, WORD_BLOCK = 18, 32
 """Bytes in the file of weights of so many numbers of the word table."""
 
@@ -25,7 +23,7 @@ def peak_bytes(claim: Claim) -> int:
     sizes = {name: file.size_bytes for name, file in claim.manifest.files.items()}
     shape, task = claim.manifest.generator, claim.manifest.task
     if shape is None or task is None:
-        return PER_BYTE * sum(sizes.values())
+        return ENCODING + PER_BYTE * sum(sizes.values())
     tokens = PER_TOKENIZER_BYTE * sizes.pop(TOKENIZER, 0)
     with claim.named():
         weights = _weights(shape, task, sizes.pop(WEIGHTS, 0))

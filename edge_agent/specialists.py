@@ -8,10 +8,11 @@ from typing import Protocol
 from edge_agent.answers import reference_mix
 from edge_agent.bundle import Bundle, check_kind
 from edge_agent.errors import BundleError, InferenceFailed
-from edge_agent.inference.encode import Encoding, TextEncoder, pad
+from edge_agent.inference.encode import Encoding, pad
 from edge_agent.inference.finite import require_finite
 from edge_agent.inference.grouping import by_length
 from edge_agent.inference.heads import Floats, TagDecoder, decode_route
+from edge_agent.inference.pair_encoder import text_encoder
 from edge_agent.inference.session import Session
 from edge_agent.manifest import MODEL, TOKENIZER, Manifest
 from edge_agent.types import Entity, ModelCard, Prediction
@@ -38,7 +39,7 @@ class EncoderSpecialist:
         self.manifest: Manifest = bundle.manifest
         self.reference = reference_mix(bundle.manifest.provenance)
         with bundle.named():
-            self._encoder = TextEncoder(bundle.contents[TOKENIZER], bundle.manifest.max_tokens)
+            self._encoder = text_encoder(bundle.contents[TOKENIZER], bundle.manifest.max_tokens)
             self._session = Session(bundle.contents[MODEL], threads)
         self._tags = TagDecoder(bundle.manifest)
         self._check_outputs(bundle)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from array import array
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 from typing import Annotated, Literal
 
@@ -61,14 +61,17 @@ class _File(_Parts):
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Token ids of a text; ``ends[i]`` is the character behind token i."""
+    """Token ids of a text; ``offsets[i]`` is the half-open character span of token i."""
 
     ids: list[int]
-    ends: list[int]
+    offsets: list[tuple[int, int]]
 
 
 class BytePairs:
-    """Texts to tokens, and tokens to the octets they stand for."""
+    """Texts to tokens, and tokens to the octets they stand for.
+
+    ``around`` are the ids that the file's template puts before a text and behind it.
+    """
 
     def __init__(self, tokenizer_json: bytes) -> None:
         file = _parsed(tokenizer_json)
@@ -78,17 +81,23 @@ class BytePairs:
         except (KeyError, ValueError) as error:
             raise _unusable(f"its pieces and merges do not belong together: {error}") from error
         self._characters = open_tokenizer(_characters_only(file))
+        self.around = self._around()
 
     def encode(self, text: str, *, specials: bool = False) -> Pieces:
         """Special tokens in the text are text like any other, or with ``specials`` themselves."""
         self._characters.encode_special_tokens = not specials
         found = self._characters.encode(text, add_special_tokens=False)
-        ends = [end for _, end in found.offsets]
         merged: list[tuple[int, int]] = []
         for _, word in groupby(zip(found.word_ids, found.ids, strict=True), itemgetter(0)):
             merged += self._merges.apply([character for _, character in word])
-        last = (count - 1 for count in accumulate(taken for _, taken in merged))
-        return Pieces([token for token, _ in merged], [ends[i] for i in last])
+        places, spans = [0, *accumulate(taken for _, taken in merged)], found.offsets
+        offsets = [(spans[first][0], spans[behind - 1][1]) for first, behind in pairwise(places)]
+        return Pieces([token for token, _ in merged], offsets)
+
+    def _around(self) -> tuple[list[int], list[int]]:
+        found = self._characters.encode("a")
+        first, own = found.special_tokens_mask.index(0), found.special_tokens_mask.count(0)
+        return found.ids[:first], found.ids[first + own :]
 
     def octets(self) -> list[bytes]:
         """Of each token by its id. Those that stand for no text begin with ``NO_TEXT``."""

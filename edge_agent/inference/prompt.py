@@ -45,7 +45,7 @@ class PromptEncoder:
         kept = text[: self._room * MAX_CHARS_PER_TOKEN]
         pieces = self._tokenizer.encode(kept)
         if len(pieces.ids) > self._room:
-            kept = kept[: pieces.ends[self._room - 1]]
+            kept = kept[: pieces.offsets[self._room - 1][1]]
         ids, last = [*self._head], 0
         for part in self._behind:
             last = len(ids)
