@@ -95,8 +95,8 @@ def test_a_long_queue_does_not_grow_the_memory(
         watcher.subscribe("edge/t/health", "edge/t/event/alarm")
 
         def finished() -> bool:
-            seen = [m.json for m in watcher.received if m.topic.endswith("/health")]
-            handled = seen[-1]["counters"].get("received", 0) if seen else 0
+            seen = [m for m in watcher.received if m.topic.endswith("/health")]
+            handled = seen[-1].json["counters"].get("received", 0) if seen else 0
             samples.append((handled, agent.rss_mib))
             return any(m.topic.endswith("/alarm") for m in watcher.received)
 
