@@ -41,8 +41,8 @@ def _without_one(pieces: Pieces, rng: Random) -> Pieces:
     """A separator that would then come first goes too; entities stay whole."""
     at = rng.choice([i for i, piece in enumerate(pieces) if piece.label])
     before, after = pieces[:at], pieces[at + 1 :]
-    if after and not before:
-        after = [Piece(after[0].text.lstrip(SEPARATORS), after[0].label), *after[1:]]
+    if after and not before and not after[0].label:
+        after = [Piece(after[0].text.lstrip(SEPARATORS)), *after[1:]]
     return [*before, *after]
 
 

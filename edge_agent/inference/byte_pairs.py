@@ -95,9 +95,9 @@ class BytePairs:
         return Pieces([token for token, _ in merged], offsets)
 
     def _around(self) -> tuple[list[int], list[int]]:
-        found = self._characters.encode("a")
-        first, own = found.special_tokens_mask.index(0), found.special_tokens_mask.count(0)
-        return found.ids[:first], found.ids[first + own :]
+        found, alone = (self._characters.encode("a", add_special_tokens=x) for x in (True, False))
+        first = next((i for i, special in enumerate(found.special_tokens_mask) if not special), 0)
+        return found.ids[:first], found.ids[first + len(alone) :]
 
     def octets(self) -> list[bytes]:
         """Of each token by its id. Those that stand for no text begin with ``NO_TEXT``."""

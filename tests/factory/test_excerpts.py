@@ -31,6 +31,13 @@ def test_an_entity_goes_with_the_separator_that_would_come_first() -> None:
     assert len(texts) > 10
 
 
+def test_the_sign_of_a_number_that_comes_first_is_no_separator() -> None:
+    example = Example("TT-4 -5 C", "reading", (Span(0, 4, "asset"), Span(5, 9, "quantity")))
+    beside = Example("TT-4-5 C", "reading", (Span(0, 4, "asset"), Span(4, 8, "quantity")))
+    assert "-5 C" in {e.text for e in excerpts(example)}
+    assert "-5 C" in {e.text for e in excerpts(beside)}
+
+
 @pytest.mark.parametrize("example", own_messages()[::97], ids=lambda e: e.text[:30])
 def test_what_is_left_stood_in_the_message_and_entities_stay_whole(example: Example) -> None:
     known = surfaces(example)
