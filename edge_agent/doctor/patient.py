@@ -154,6 +154,6 @@ class Patient:
         text = self.read(path) or ""
         return int(text) if text.lstrip("-").isdigit() else None
 
-    def command(self, *words: str) -> Output | None:
+    def command(self, *words: str, limit_s: float = COMMAND_LIMIT_S) -> Output | None:
         """What a command says; None when it is not there, or not done in time."""
-        return self.commands(words, COMMAND_LIMIT_S)
+        return self.commands(words, limit_s)

@@ -23,7 +23,8 @@ from edge_agent.doctor.unit import PLACES, SERVICE
 from edge_agent.errors import AgentError, SetupError
 
 FOLDER = "edge-agent-support"
-JOURNAL_LINES = 1000
+JOURNAL_LINES, JOURNAL_LIMIT_S = 1000, 30.0
+"""A journal of gigabytes on an SD card is slow to read, and is what a support bundle is for."""
 MAX_PART_BYTES = 4 << 20
 CLOSED_MODE = 0o600
 
@@ -131,7 +132,7 @@ def _unit(patient: Patient) -> str:
 
 def _journal(patient: Patient) -> str:
     words = ("journalctl", "-u", SERVICE, "-n", str(JOURNAL_LINES), "-o", "short-iso", "--no-pager")
-    output = patient.command(*words)
+    output = patient.command(*words, limit_s=JOURNAL_LIMIT_S)
     if output is None:
         raise NotToBeHad("journalctl is not there, or took too long")
     if output.code != 0 or "not seeing messages from other users" in output.text:
