@@ -203,7 +203,7 @@ def test_a_request_that_fails_gets_an_error(writing: MakeSite) -> None:
 def test_a_request_that_expired_before_its_turn_is_not_written_about(writing: MakeSite) -> None:
     """As one to classify; what is owed to an event is written all the same."""
     site = writing()
-    slow(site, seconds=0.3)
+    slow(site, seconds=0.1)
     asks = [ask(site, "tank 3 empty", expiry_s=60), ask(site, "valve 7 stuck", expiry_s=1)]
     site.run(lambda: [step() for step in (*asks, site.send(FAULT, expiry_s=1))])
     answered, expired = site.said("reply/me")
