@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -60,10 +59,10 @@ class Tokens:
         if self._marks is None:
             return {}
         spans = list(self._marks.of(pair, prompt.text))
-        ends = self.tokenizer.encode(prompt.text).ends
+        offsets = self.tokenizer.encode(prompt.text).offsets
         return {
             prompt.last + i: next((1 + n for a, b, n in spans if start < b and end > a), 0)
-            for i, (start, end) in enumerate(pairwise([0, *ends]))
+            for i, (start, end) in enumerate(offsets)
         }
 
 
