@@ -43,9 +43,7 @@ lint: setup ## ruff: rules and format
 	@$(BIN)/ruff format --check $(PATHS)
 
 types: setup ## mypy strict, as each supported Python sees the code
-	@for version in 3.10 3.11 3.12 3.13; do \
-	    echo "mypy for Python $$version"; $(BIN)/mypy --python-version $$version; \
-	done
+	@printf '%s\n' 3.10 3.11 3.12 3.13 | xargs -P 2 -I VERSION $(BIN)/mypy --python-version VERSION
 
 docs: setup ## Compare the generated parts of the documents with the program
 	@$(BIN)/python -m tools.docs --check
