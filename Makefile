@@ -29,7 +29,7 @@ system-packages: ## Install mosquitto, strace, openssl, lintian and the like whe
 
 test: EXTRAS := demo,test,factory-test
 test: setup system-packages ## Run every test, real brokers and kill tests included
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 parity: EXTRAS := demo,test,factory-test
 parity: setup ## Compare Gemma 3 270M's shape with transformers (random weights; minutes, 8 GB of memory)

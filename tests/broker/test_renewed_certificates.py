@@ -63,7 +63,12 @@ class Site:
         )
 
     def restart_broker(self, **files: Path) -> None:
-        """With other files; both sides come back to it."""
+        """With other files; both sides come back to it.
+
+        The broker has acknowledged what the watcher sent: it would send the rest once more, and
+        to the agent that would be another message.
+        """
+        self.client.wait_until_acknowledged(PATIENCE_S)
         connects = self.client.connects
         names = {**self.broker_files, **files}
         self.broker.certificates = Certificates(**names)
