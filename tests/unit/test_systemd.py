@@ -95,7 +95,7 @@ def test_silent_when_systemd_went_away(systemd: socket.socket) -> None:
     ("microseconds", "pid", "interval_s"),
     [
         ("60000000", None, 30.0),
-        ("60000000", str(os.getpid()), 30.0),
+        pytest.param("60000000", str(os.getpid()), 30.0, id="this process"),
         ("60000000", "1", None),
         ("", None, None),
         ("soon", None, None),
