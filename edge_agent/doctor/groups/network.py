@@ -1,4 +1,4 @@
-"""The way to the broker: its name, a route, its port, and both versions of IP."""
+"""The way to the broker: its name, a route, its port, both versions of IP. The way to our page."""
 
 from __future__ import annotations
 
@@ -180,6 +180,23 @@ def ipv6(patient: Patient) -> Finding:
     )
 
 
+def metrics(patient: Patient) -> Finding:
+    """Whether Prometheus can find us at the page's address, which the agent takes unseen."""
+    host, port = patient.config.metrics.host, patient.config.metrics.port
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind(address)
+    except (OSError, UnicodeError) as failure:
+        return warning(
+            f"metrics.host {host} is no address of this machine: "
+            f"{getattr(failure, 'strerror', None) or failure}",
+            f'set `host = "127.0.0.1"` below [metrics] in {patient.config_file} for readers here, '
+            "or the address of `ip -brief address` at which others reach this machine",
+        )
+    return ok(f"{host} is this machine's, port {port}")
+
+
 CHECKS = (
     Check(
         "network.resolve",
@@ -209,5 +226,12 @@ CHECKS = (
         ("network.tcp",),
         4.0,
         mends="the address that answers as mqtt.host",
+    ),
+    Check(
+        "network.metrics",
+        "whether the page for Prometheus has an address of this machine",
+        metrics,
+        unless=lambda patient: None if patient.config.metrics.port else "metrics.port is not set",
+        mends="metrics.host",
     ),
 )
