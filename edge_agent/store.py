@@ -81,7 +81,7 @@ class Store:
     ) -> None:
         self.root = root
         self._keys = keys
-        self._named = {path.resolve() for path in named}
+        self._named = set(map(os.path.realpath, named))  # pathlib's raises on a loop of links
 
     def names(self) -> list[str]:
         """Of all bundles, in order."""
@@ -135,7 +135,7 @@ class Store:
                     f"bundle {name} {version}: is the current one",
                     f"first {self._way_back(name)}",
                 )
-            if found.path.resolve() in self._named:
+            if os.path.realpath(found.path) in self._named:
                 raise BundleError(
                     f"bundle {name} {version}: the configuration names {found.path}",
                     "let the configuration name another folder first",
@@ -242,7 +242,7 @@ class Store:
     def _prune(self, name: str, keep: int, work: Path) -> Iterator[str]:
         for installed in self.versions(name)[keep:]:
             linked = installed.is_current or installed.is_previous
-            if not linked and installed.path.resolve() not in self._named:
+            if not linked and os.path.realpath(installed.path) not in self._named:
                 self._discard(installed, work)
                 yield installed.path.name
 

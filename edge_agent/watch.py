@@ -31,7 +31,7 @@ class BundleWatch:
 def _sight(path: Path) -> Sight:
     """Where the folder really is, and name, inode, size and time of each file; None: not there."""
     try:
-        folder = path.resolve(strict=True)
+        folder = os.path.realpath(path, strict=True)  # pathlib's raises RuntimeError on a loop
         files = [(file.name, file.stat(follow_symlinks=False)) for file in os.scandir(folder)]
     except OSError:
         return None

@@ -73,3 +73,13 @@ def test_a_folder_that_vanishes_is_a_change(tiny: Path, link: Path) -> None:
     watch = BundleWatch((link, tiny))
     shutil.rmtree(tiny)
     assert looks(watch, 2) == [False, True]
+
+
+def test_a_link_that_leads_to_itself_is_a_change(link: Path, tmp_path: Path) -> None:
+    """Like one that leads nowhere; it ends no agent."""
+    watch = BundleWatch((link,))
+    point(link, link)
+    assert looks(watch, 2) == [False, True]
+    watch.note()
+    point(link, tmp_path / "two")
+    assert looks(watch, 2) == [False, True]
