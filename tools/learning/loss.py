@@ -44,7 +44,7 @@ class Loss:
         """Runs the encoder over ``ids`` [B, T], the batch's own with some tokens hidden."""
         with torch.autocast("cpu", torch.bfloat16):
             routes, tags = encoder(ids, batch.mask)
-        loss = torch.zeros(())
+        loss = _nothing(routes, tags)
         if routes is not None:
             loss = loss + self._route_loss(routes, batch, wisdom)
         if tags is not None and batch.tagged.any():
@@ -53,12 +53,12 @@ class Loss:
 
     def _route_loss(self, routes: Tensor, batch: Batch, wisdom: Wisdom | None) -> Tensor:
         known = batch.routes >= 0
-        if not known.any():
-            return torch.zeros(())
-        smoothing = self.recipe.smoothing
-        loss = F.cross_entropy(
-            routes[known], batch.routes[known], self.class_weights, label_smoothing=smoothing
-        )
+        loss = torch.zeros(())
+        if known.any():
+            smoothing = self.recipe.smoothing
+            loss = F.cross_entropy(
+                routes[known], batch.routes[known], self.class_weights, label_smoothing=smoothing
+            )
         return self._with_teacher(loss, routes, wisdom and wisdom.routes)
 
     def _tag_loss(
@@ -84,6 +84,11 @@ class Loss:
         soft = F.softmax(taught.clamp_min(1e-8).log() / heat, -1)
         agreement = -(soft * F.log_softmax(logits / heat, -1)).sum(-1).mean() * heat**2
         return (1 - share) * loss + share * agreement
+
+
+def _nothing(*logits: Tensor | None) -> Tensor:
+    """0 that gradients can be taken of: a batch may hold messages of no route only."""
+    return sum(((0 * x).sum() for x in logits if x is not None), torch.zeros(()))
 
 
 def at_kept(tags: Tensor, batch: Batch) -> Tensor:
