@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from edge_agent.errors import BundleError
 from edge_agent.inference.byte_pairs import BytePairs
 from edge_agent.inference.encode import MAX_CHARS_PER_TOKEN
+from edge_agent.inference.spans import whole_words
 
 TEXT = "{text}"
 """Where the text stands in a prompt."""
@@ -15,7 +16,7 @@ SMALLEST_ROOM_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Token ids of a prompt, what of the text is in it, and from where on it stands there last."""
+    """Token ids of a prompt, what whole words it has of the text, and where that stands last."""
 
     ids: list[int]
     text: str
@@ -50,4 +51,4 @@ class PromptEncoder:
         for part in self._behind:
             last = len(ids)
             ids += [*pieces.ids[: self._room], *part]
-        return Prompt(ids, kept, last)
+        return Prompt(ids, whole_words(text, len(kept)), last)

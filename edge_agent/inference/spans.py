@@ -14,6 +14,12 @@ def words(text: str) -> list[str]:
     return WORD.findall(text)
 
 
+def whole_words(text: str, most_chars: int) -> str:
+    """The beginning of a text without the word that the limit would cut: half of it is another."""
+    parts = WORD.finditer(text, 0, most_chars + 1)
+    return text[: max((part.end() for part in parts if part.end() <= most_chars), default=0)]
+
+
 def find_span(text: str, value: str) -> tuple[int, int] | None:
     """Where a run of whole words first stands in the text, half-open; None where it does not."""
     parts = words(text)

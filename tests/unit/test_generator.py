@@ -19,6 +19,7 @@ from edge_agent.errors import BundleError
 from edge_agent.generator import GeneratorSpecialist
 from edge_agent.inference.byte_pairs import BytePairs
 from edge_agent.inference.prompt import PromptEncoder
+from edge_agent.inference.spans import words
 from edge_agent.types import Extract, Output
 from tests.support.tiny_bundle import write_manifest
 from tests.support.tiny_generator import (
@@ -131,6 +132,16 @@ def test_a_long_text_is_cut_to_what_has_room(make: Make, text: str) -> None:
     assert output.input_truncated
     check(output, text)
     assert not make().write(TEXT).input_truncated
+
+
+def test_a_word_that_has_no_room_as_a_whole_is_no_word_to_extract() -> None:
+    """Half of a number is another number."""
+    text = "valve V-7 stuck at 12345678"
+    for room in range(10, 40):
+        kept = PromptEncoder(BytePairs(tokenizer_json()), "{text}", room).encode(text).text
+        assert text.startswith(kept)
+        assert words(text)[: len(words(kept))] == words(kept)
+    assert kept == text
 
 
 def test_a_cut_output_has_no_value(make: Make) -> None:
