@@ -27,17 +27,20 @@ Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s/+#\x00
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors, values do not change."""
+    """Unknown keys are errors, numbers are finite, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Calibration(Strict):
-    """What turns logits into probabilities, and when the answer is no answer."""
+    """What turns logits into probabilities, and when the answer is no answer.
 
-    temperature: float = Field(1.0, gt=0)
+    Logits divided by a temperature near 0 overflow: probabilities were no numbers then.
+    """
+
+    temperature: float = Field(1.0, ge=0.01)
     abstain_below: float = Field(0.0, ge=0, le=1)
-    tag_temperature: float = Field(1.0, gt=0)
+    tag_temperature: float = Field(1.0, ge=0.01)
 
 
 class FileEntry(Strict):
@@ -100,7 +103,7 @@ class Manifest(Strict):
     generator: GeneratorShape | None = None
     task: GenerationTask | None = None
     quantisation: dict[str, Any] = Field(default_factory=dict)
-    minimum_runtime: str = Field("0.1.0", pattern=r"^\d+\.\d+\.\d+$")
+    minimum_runtime: str = Field("0.1.0", pattern=r"^\d+\.\d+\.\d+$", max_length=64)
     licence: str = Field(min_length=1)
     provenance: dict[str, Any] = Field(default_factory=dict)
     files: dict[str, FileEntry]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -83,10 +84,14 @@ def test_a_manifest_that_is_no_text(tiny: Path) -> None:
         ("max_tokens", 0),
         ("licence", ""),
         ("minimum_runtime", "soon"),
+        ("minimum_runtime", "9" * 5000 + ".0.0"),
         ("labels", ["a/b"]),
         ("routes", ["with blank", "x"]),
         ("routes", ["a#", "b"]),
         ("calibration", {"temperature": 0}),
+        ("calibration", {"temperature": 1e-40}),
+        ("calibration", {"tag_temperature": math.inf}),
+        ("transitions", [[math.nan] * 9] * 9),
         ("calibration", {"abstain_below": 1.5}),
         ("calibration", {"temprature": 1}),
         ("surplus", 1),
