@@ -93,7 +93,9 @@ def test_another_abstention_or_span_is_another_decision(
 
 def test_what_cannot_be_answered(bundle: Bundle, specialist: Specialist) -> None:
     """Lines that are none, and a model that fails on one."""
-    for line in ("nonsense", '{"text": "pump"}', "[]", '{"text": 3, "route": null}'):
+    half = '{"text": "pump \\ud83d", "route": null, "entities": []}'
+    lines = ("nonsense", '{"text": "pump"}', "[]", '{"text": 3, "route": null}', half)
+    for line in (*lines, "[" * 100_000):
         with pytest.raises(BundleError, match=r"golden.jsonl cannot be read"):
             check_golden(with_golden(bundle, line), specialist)
     golden = with_golden(bundle, as_golden("pump", specialist.predict(["pump"])[0]))
