@@ -176,23 +176,25 @@ def _ordered(names: set[str], known: Sequence[str]) -> tuple[str, ...]:
 
 
 def split(examples: list[Example], share: float = 0.1) -> tuple[list[Example], list[Example]]:
-    """Train and dev by message, the same share of every route; stable while a corpus grows.
-
-    A route's only message stays in train.
-    """
-    by_route = defaultdict(list)
-    for example in examples:
-        by_route[example.route].append(example)
-    dev = set()
-    for group in by_route.values():
-        ranked = sorted(group, key=lambda e: hashlib.sha256(e.text.encode()).hexdigest())
-        dev |= {example.text for example in ranked[: held_out(len(group), share)]}
+    """Train and dev by text, the same share of every route; stable while a corpus grows."""
+    dev = held_out([(example.route, example.text) for example in examples], share)
     return [e for e in examples if e.text not in dev], [e for e in examples if e.text in dev]
 
 
-def held_out(messages: int, share: float = 0.1) -> int:
-    """How many of a route's messages ``split`` gives to dev."""
-    return max(1, round(messages * share)) if messages >= 2 else 0
+def held_out(messages: Iterable[tuple[str, str]], share: float = 0.1) -> set[str]:
+    """The texts that ``split`` gives to dev, of pairs of a route and a text.
+
+    A route's only text stays in train, however often it comes.
+    """
+    by_route: dict[str, set[str]] = defaultdict(set)
+    for route, text in messages:
+        by_route[route].add(text)
+    dev, only = set(), set()
+    for texts in by_route.values():
+        ranked = sorted(texts, key=lambda text: hashlib.sha256(text.encode()).hexdigest())
+        dev.update(ranked[: max(1, round(len(ranked) * share))])
+        only.update(ranked if len(ranked) == 1 else ())
+    return dev - only
 
 
 def tag_tokens(

@@ -16,7 +16,7 @@ from tools.checking.findings import places, quote
 from tools.checking.reading import read_file
 from tools.checking.report import as_json, print_result
 from tools.commands import check_data
-from tools.data import read_jsonl, topic_name
+from tools.data import read_jsonl, split, topic_name
 from tools.errors import ToolError
 
 
@@ -110,6 +110,15 @@ def test_without_dev_is_told_what_training_will_hold_out(folder: Path) -> None:
     assert (finding.severity, finding.where) == ("info", f"{folder}/train.jsonl")
     assert "about 6 of its messages" in finding.fix
     assert run(str(folder)) == 0
+
+
+def test_without_dev_the_messages_told_are_those_that_training_holds_out(folder: Path) -> None:
+    """Repeated ones too."""
+    rows = [item("ping", "heartbeat")] * 10 + [item(f"pump {i // 3} leaks") for i in range(60)]
+    write(folder, train=rows)
+    (folder / "dev.jsonl").unlink()
+    assert "about 6 of its messages" in only(folder, "no-dev").fix
+    assert len(split(read_jsonl(folder / "train.jsonl"))[1]) == 6
 
 
 def test_without_dev_and_with_nothing_to_hold_out_is_an_error(folder: Path) -> None:

@@ -15,6 +15,7 @@ from tools.corpus.annotation import Example
 from tools.data import read_jsonl, split
 from tools.errors import ToolError
 from tools.learning.recipe import Recipe
+from tools.writing.corpus import read_writing
 from tools.writing.pairs import read_pairs
 
 RECIPE = Recipe(epochs=1, fewest_steps=0)
@@ -100,6 +101,23 @@ def test_the_only_message_of_a_route_is_never_held_out() -> None:
     assert {e.route for e in train_set} == {"fault", "command", "alarm"}
 
 
+def test_a_route_of_one_text_stays_in_train_however_often_it_comes() -> None:
+    """A heartbeat says the same each time; another route may say it too."""
+    beats = [Example("ping", "heartbeat", ())] * 10
+    others = [Example(f"message {i}", "fault", ()) for i in range(20)]
+    train_set, dev = split([*beats, *others, Example("ping", "fault", ())])
+    assert [e for e in train_set if e.route == "heartbeat"] == beats
+    assert [e.route for e in dev] == ["fault", "fault"]
+
+
+def test_repetitions_of_one_text_do_not_become_the_whole_of_dev() -> None:
+    """The share is one of texts: those that come often must not fill it up."""
+    rare = [Example(f"message {i}", "fault", ()) for i in range(20)]
+    for often in rare:
+        _, dev = split([*rare, *[often] * 200])
+        assert len({e.text for e in dev}) == 2
+
+
 def test_nothing_to_hold_out_is_said_before_training(tmp_path: Path) -> None:
     folder = write(tmp_path / "site", train=[item("pump broke"), item("fan runs", "reading")])
     with pytest.raises(ToolError, match=r"no dev\.jsonl, and too few messages"):
@@ -152,3 +170,17 @@ def test_a_bad_hand_written_message_ends_with_a_fix(
     monkeypatch.setattr(corpora, "MESSAGES", tmp_path)
     with pytest.raises(ToolError, match=problem):
         read_corpus(None, RECIPE)
+
+
+def test_pairs_of_one_text_are_held_out_together_and_never_all(tmp_path: Path) -> None:
+    """What dev judges must not have been learnt, and something must be left to learn."""
+    rows = [{"text": f"pump {i // 4}", "output": f"{i}"} for i in range(80)]
+    folder = write(tmp_path / "site", train=rows)
+    task = tmp_path / "task.json"
+    task.write_text(json.dumps({"prompt": "{text}"}))
+    corpus = read_writing(folder, task, RECIPE)
+    assert len(corpus.dev) == 8
+    assert not {p.text for p in corpus.epochs[0]} & {p.text for p in corpus.dev}
+    write(folder, train=rows[:4])
+    with pytest.raises(ToolError, match="too few pairs"):
+        read_writing(folder, task, RECIPE)

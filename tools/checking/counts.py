@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from tools.checking.findings import Finding, names, quote, times
@@ -37,10 +36,10 @@ def held_out_messages(data: Data) -> Iterator[Finding]:
     train = data.train
     if not data.lacks_dev or train is None or not train.entries:
         return
-    routes = Counter(topic_name(entry.route or "") for entry in train.entries)
-    count = sum(held_out(messages) for messages in routes.values())
+    dev = held_out((topic_name(entry.route or ""), entry.text) for entry in train.entries)
+    count = sum(entry.text in dev for entry in train.entries)
     if not count:
-        problem = "has no route with two messages, and there is no dev.jsonl: none can be held out"
+        problem = "has no route with two texts, and there is no dev.jsonl: none can be held out"
         yield Finding("no-dev", "error", train.file, problem, "write dev.jsonl, or add messages")
         return
     problem = "has no dev.jsonl beside it"

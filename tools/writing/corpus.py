@@ -12,6 +12,7 @@ from typing import Any
 from edge_agent.inference.output_schema import narrow
 from edge_agent.manifest import GenerationTask
 from edge_agent.types import JsonObject
+from tools.data import held_out
 from tools.errors import ToolError
 from tools.learning.recipe import Recipe
 from tools.orders import corpus as orders
@@ -82,10 +83,9 @@ def _site(folder: Path, task: GenerationTask, recipe: Recipe) -> WritingCorpus:
 
 
 def _held_out(folder: Path, pairs: list[Pair]) -> tuple[list[Pair], list[Pair]]:
-    ranked = sorted(pairs, key=lambda pair: hashlib.sha256(pair.text.encode()).hexdigest())
-    count = max(1, round(DEV_SHARE * len(ranked)))
-    if len(ranked) < 2:
+    held = held_out((("", pair.text) for pair in pairs), DEV_SHARE)
+    if not held:
         raise ToolError(f"{folder} has too few pairs", "write more lines into train.jsonl")
-    print(f"{folder} has no dev.jsonl: {count} of the pairs are held out", flush=True)
-    held = set(ranked[:count])
-    return [pair for pair in pairs if pair not in held], ranked[:count]
+    train, dev = ([p for p in pairs if (p.text in held) is later] for later in (False, True))
+    print(f"{folder} has no dev.jsonl: {len(dev)} of the pairs are held out", flush=True)
+    return train, dev
