@@ -78,6 +78,7 @@ class BytePairs:
         try:
             self._merges = Merges.of(file.model.merges, file.model.vocab)
             self._octets = _Octets(_octets_by_id(file))
+            self._space = [file.model.vocab[f"{OCTET}{octet:02X}>"] for octet in SPACE.encode()]
         except (KeyError, ValueError) as error:
             raise _unusable(f"its pieces and merges do not belong together: {error}") from error
         self._characters = open_tokenizer(_characters_only(file))
@@ -93,6 +94,11 @@ class BytePairs:
         places, spans = [0, *accumulate(taken for _, taken in merged)], found.offsets
         offsets = [(spans[first][0], spans[behind - 1][1]) for first, behind in pairwise(places)]
         return Pieces([token for token, _ in merged], offsets)
+
+    def spell(self, text: str) -> list[int]:
+        """Ids of tokens whose octets are the text: ``encode`` takes ``SPACE`` for a space."""
+        first, *others = (self.encode(part).ids for part in text.split(SPACE))
+        return [*first, *(token for ids in others for token in (*self._space, *ids))]
 
     def _around(self) -> tuple[list[int], list[int]]:
         found, alone = (self._characters.encode("a", add_special_tokens=x) for x in (True, False))

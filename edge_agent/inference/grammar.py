@@ -33,7 +33,7 @@ FORCED_TEXTS = 256
 """Whose tokens are kept: names of fields with what stands around them, and common values."""
 
 ELEMENT = r"\\u[0-9a-f]{4}|\\[^u]|[^\\]"
-INK = r"\\u[0-9a-f]{4}|\\[\"\\]|[^\\\s]"
+INK = r"\\u00(0[^b]|1[^c-f])|\\[\"\\]|[^\\\s]"
 """One character inside a JSON string; one that is no white space."""
 
 
@@ -101,7 +101,7 @@ class _Tokens:
         self.eos_token_id = stop_tokens[0]
         self._tokenizer = tokenizer
         self._count = count
-        self._forced_ids = lru_cache(FORCED_TEXTS)(lambda text: tokenizer.encode(text).ids)
+        self._forced_ids = lru_cache(FORCED_TEXTS)(tokenizer.spell)
 
     @property
     def tokens(self) -> list[bytes]:

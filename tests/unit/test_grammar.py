@@ -53,10 +53,10 @@ def written(schema: Any, text: str, rng: random.Random) -> Any:
 
 
 pieces = st.sampled_from(
-    [*"aZ é😀3-_.,:;\"'\\/{}\t\n\r\x00\x1b\x7f\u2028\u00a0<>", "pump", "<eos>"]
+    [*"aZ é😀3-_.,:;\"'\\/{}\t\n\r\x00\x0b\x1b\x1d\x7f\u2028\u00a0▁<>", "pump", "<eos>"]
 )
 texts = st.lists(pieces, min_size=1, max_size=40).map("".join).filter(str.strip)
-names = st.sampled_from(["asset", "a b", 'qu"ote', "é", "a/b~c", "", "\\", "\n"])
+names = st.sampled_from(["asset", "a b", 'qu"ote', "é", "a/b~c", "", "\\", "\n", "▁"])
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -160,13 +160,24 @@ def test_properties_come_in_order_and_optional_ones_may_lack(seed: int) -> None:
 def test_every_span_can_be_written_and_nothing_else() -> None:
     """All runs of whole words, without white space at their ends."""
     schema = {"type": "array", "items": SPAN, "minItems": 16, "maxItems": 16}
-    text = "pump P-7 \n leaks"
+    text = "pump P-7 \n leaks\x0b\x1d!"
     seen: set[str] = set()
     for seed in range(60):
         seen.update(written(schema, text, random.Random(seed)))
     parts = words(text)
     runs = {"".join(parts[i:j]) for i in range(len(parts)) for j in range(i + 1, len(parts) + 1)}
     assert seen == {run for run in runs if run == run.strip()}
+
+
+@pytest.mark.parametrize("text", ["▁▂▃", "a▁b", "▁", " ▁ "])
+def test_a_letter_that_tokens_write_spaces_with_is_no_space(text: str) -> None:
+    """Forced or chosen, in a name of the schema or in the message, it stays what it is."""
+    schema = {"type": "object", "properties": {text: {"const": text}, "b": SPAN}}
+    schema["required"] = [text, "b"]
+    for seed in range(8):
+        value = written(schema, text, random.Random(seed))
+        assert value[text] == text
+        assert find_span(text, value["b"])
 
 
 def test_no_span_fits() -> None:

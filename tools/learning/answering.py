@@ -46,7 +46,7 @@ class Tokens:
 
     def answer(self, text: str) -> list[int]:
         """The tokens of an answer, without that which ends it."""
-        return self.tokenizer.encode(text).ids
+        return self.tokenizer.spell(text)
 
     def row(self, pair: Pair) -> AnswerRow:
         """The whole of a pair."""
