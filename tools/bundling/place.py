@@ -21,6 +21,12 @@ def refuse_foreign_folder(out: Path) -> None:
         raise ToolError(f"{out} is a link, and would be replaced", "name the folder itself")
     if not out.exists():
         return
+    if out.name in ("", ".."):
+        whole = out.resolve()
+        raise ToolError(
+            f"{out} is a folder without its name, and would be replaced",
+            f"cd {shlex.quote(str(whole.parent))}, then --out {shlex.quote(whole.name)}",
+        )
     own = _files(out)
     if own is None:
         raise ToolError(f"{out} exists and is no bundle; it would be replaced", another)
