@@ -15,13 +15,14 @@ import time
 from typing import Any
 
 import paho.mqtt.client as mqtt
+import paho.mqtt.properties as packed
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.errors import AgentError, SetupError
+from edge_agent.transport import base
 from edge_agent.transport.address import (
     BrokerAddress,
     broken,
@@ -30,15 +31,6 @@ from edge_agent.transport.address import (
     read_password,
     said_goodbye,
     unreachable,
-)
-from edge_agent.transport.base import (
-    Arrived,
-    Crashed,
-    Delivered,
-    Inbox,
-    SessionEnded,
-    SessionStarted,
-    Subscribed,
 )
 from edge_agent.transport.credentials import Credentials
 from edge_agent.transport.held import HeldBytes
@@ -55,14 +47,15 @@ class PahoTransport:
     """See ``Transport``. One network thread, which also does the waiting between connections."""
 
     def __init__(self, address: BrokerAddress) -> None:
+        packed.readUTF = _read_text
         self._address = address
         self._connection: _Connection | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
-        self._inbox = Inbox(1)
+        self._inbox = base.Inbox(1)
         self._credentials = Credentials(address, lambda s: self._inbox.put(s))  # noqa: PLW0108
 
-    def start(self, inbox: Inbox) -> None:
+    def start(self, inbox: base.Inbox) -> None:
         """Begins to connect, and keeps at it."""
         self._inbox = inbox
         self._thread.start()
@@ -111,7 +104,7 @@ class PahoTransport:
         try:
             self._keep_connected()
         except BaseException as bug:  # noqa: BLE001 - the agent's loop raises it again
-            self._inbox.put(Crashed(bug))
+            self._inbox.put(base.Crashed(bug))
 
     def _keep_connected(self) -> None:
         retry = Retry(self._address.protocol, self._address.max_reconnect_wait_s)
@@ -126,7 +119,7 @@ class PahoTransport:
                 hung_up=connection.hung_up,
             )
             wait_s = 0.0 if error is None else retry.wait_s()
-            self._inbox.put(SessionEnded(epoch, error, wait_s))
+            self._inbox.put(base.SessionEnded(epoch, error, wait_s))
             if isinstance(error, SetupError) or self._stopping.wait(wait_s):
                 return
 
@@ -134,14 +127,14 @@ class PahoTransport:
 class _Connection:
     """One connection. The agent's thread publishes, acks and closes; ``serve`` runs in its own."""
 
-    def __init__(self, credentials: Credentials, protocol: str, epoch: int, inbox: Inbox) -> None:
+    def __init__(
+        self, credentials: Credentials, protocol: str, epoch: int, inbox: base.Inbox
+    ) -> None:
         self._address = address = credentials.address
         self._credentials = credentials
         self._renewing = False
         self.epoch = epoch
-        self.accepted = False
-        self.version_refused = False
-        self.hung_up = False
+        self.accepted = self.version_refused = self.hung_up = False
         self._protocol = protocol
         self._inbox = inbox
         self._error: AgentError | None = None
@@ -239,11 +232,11 @@ class _Connection:
             ),
         )
 
-    def _properties(self, packet: int, **values: Any) -> Properties | None:
+    def _properties(self, packet: int, **values: Any) -> packed.Properties | None:
         """By the standard's names; None stays away. MQTT 3.1.1 has no properties."""
         if self._protocol != "5":
             return None
-        properties = Properties(packet)  # type: ignore[no-untyped-call]
+        properties = packed.Properties(packet)  # type: ignore[no-untyped-call]
         for name, value in values.items():
             if value is not None:
                 setattr(properties, name, value)
@@ -260,7 +253,8 @@ class _Connection:
         window = getattr(granted, "ReceiveMaximum", NO_LIMIT)
         largest = getattr(granted, "MaximumPacketSize", None)
         limits = window, largest, granted.json() if granted else {}
-        self._inbox.put(SessionStarted(self.epoch, flags.session_present, self._protocol, *limits))
+        resumed = flags.session_present
+        self._inbox.put(base.SessionStarted(self.epoch, resumed, self._protocol, *limits))
 
     def _on_disconnect(self, _c: Any, _u: Any, flags: Any, reason: ReasonCode, _p: Any) -> None:
         if self._error is None and flags.is_disconnect_packet_from_server:
@@ -284,15 +278,23 @@ class _Connection:
             content_type=getattr(given, "ContentType", None),
         )
         if delivery.qos == 0 or self._held.take(len(delivery.payload)):
-            self._inbox.put(Arrived(delivery))
+            self._inbox.put(base.Arrived(delivery))
 
     def _on_publish(self, _c: Any, _u: Any, mid: int, reason: ReasonCode, _p: Any) -> None:
-        self._inbox.put(Delivered(self.epoch, mid, reason.value, str(reason)))
+        self._inbox.put(base.Delivered(self.epoch, mid, reason.value, str(reason)))
 
     def _on_subscribe(self, _c: Any, _u: Any, _m: int, reasons: list[ReasonCode], _p: Any) -> None:
         refusals = tuple(str(reason) if reason.is_failure else None for reason in reasons)
-        self._inbox.put(Subscribed(self.epoch, refusals))
+        self._inbox.put(base.Subscribed(self.epoch, refusals))
 
 
 def _no_delay(_c: Any, _u: Any, sock: Any) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _read_text(buffer: bytes, room_bytes: int) -> tuple[str, int]:
+    """For paho's, which hangs up on U+FEFF: MQTT 5 permits it (1.5.4), and it would come again."""
+    end = 2 + int.from_bytes(buffer[:2], "big")
+    if room_bytes < end:
+        raise packed.MalformedPacket("a cut text")  # type: ignore[attr-defined]
+    return buffer[2:end].decode(), end

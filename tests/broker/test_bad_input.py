@@ -96,6 +96,20 @@ def test_ends_as_an_event(site: Site, text: str) -> None:
         assert data["text"][entity["start"] : entity["end"]] == entity["text"]
 
 
+@pytest.mark.parametrize(
+    "properties",
+    [{"UserProperty": ("unit", "\ufeffC")}, {"ContentType": "\ufefftext/plain"}],
+    ids=["user-property", "content-type"],
+)
+def test_byte_order_mark_in_a_property(site: Site, properties: dict[str, Any]) -> None:
+    """The standard permits it: one such message must not end each connection that brings it."""
+    before = site.counter("disconnects")
+    assert (
+        site.event(unique_topic(), "pump 7 is leaking", **properties)["route"]["label"] == "fault"
+    )
+    assert site.counter("disconnects") == before
+
+
 def test_text_beyond_the_window(site: Site) -> None:
     """What the window holds is worked on, the rest is left out, and the event says so."""
     text = "pump 7 is leaking " + "and so on " * 100 + "valve"
