@@ -53,6 +53,15 @@ def opened(source: Path, work: Path) -> Path:
     return read_archive(source, work / "unpacked")
 
 
+def make_folder(folder: Path) -> None:
+    """Makes it, and those above it, to be read by everybody whatever the umask."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir()
+        folder.chmod(FOLDER_MODE)
+        sync(folder.parent)
+
+
 def sync(path: Path, mode: int | None = None) -> None:
     """Makes a file's bytes, or a folder's entries, outlive a loss of power; sets its mode first."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)

@@ -18,6 +18,7 @@ import filecmp
 import os
 import re
 import shutil
+import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,11 +28,12 @@ from edge_agent.bundle import Claim, verify_bundle
 from edge_agent.disk import explained
 from edge_agent.errors import BundleError, SetupError
 from edge_agent.signing import PublicKeys
-from edge_agent.staging import FOLDER_MODE, Staged, stage, sync
+from edge_agent.staging import FILE_MODE, FOLDER_MODE, Staged, make_folder, stage, sync
 from edge_agent.state import default_state_dir
 
 SYSTEM_STORE = Path("/var/lib/edge-agent/bundles")
 CURRENT, PREVIOUS = "current", "previous"
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 PLACE = re.compile(r"(?P<version>.+)-(?P<digest>[0-9a-f]{12})")
 DIGEST_CHARS = 12
 KEEP = 3
@@ -84,19 +86,19 @@ class Store:
         self._named = set(map(os.path.realpath, named))  # pathlib's raises on a loop of links
 
     def names(self) -> list[str]:
-        """Of all bundles, in order."""
+        """Of all bundles, in order. A disk's lost+found is none, nor is a folder still empty."""
         with explained(self.root):
             if not self.root.is_dir():
                 return []
-            return sorted(p.name for p in self.root.iterdir() if p.is_dir() and p.name[0] != ".")
+            folders = [p for p in self.root.iterdir() if NAME.fullmatch(p.name) and p.is_dir()]
+            return sorted(folder.name for folder in folders if _places(folder))
 
     def versions(self, name: str) -> list[Installed]:
         """Those of a bundle: the current one, the previous one, then the last installed first."""
         folder = self.root / name
         with explained(folder):
-            places = [p for p in folder.iterdir() if PLACE.fullmatch(p.name) and p.is_dir()]
             current, previous = self._linked(folder, CURRENT), self._linked(folder, PREVIOUS)
-            found = [Installed(p, p == current, p == previous) for p in places]
+            found = [Installed(p, p == current, p == previous) for p in _places(folder)]
             return sorted(found, key=lambda i: (i.is_current, i.is_previous, _age(i)), reverse=True)
 
     def install(self, source: Path, keep: int = KEEP) -> Change:
@@ -192,7 +194,7 @@ class Store:
     def _work(self) -> Iterator[Path]:
         """An empty folder on the store's disk, for the one process that may change the store."""
         with explained(self.root):
-            _make_folder(self.root)
+            make_folder(self.root)
             with open(self.root / ".lock", "w", opener=_own_file) as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -210,17 +212,19 @@ class Store:
                     shutil.rmtree(work, ignore_errors=True)
 
     def _put(self, staged: Staged, place: Path) -> tuple[str, ...]:
-        """Renames it into place. If it is there already, only replaces files that differ."""
-        _make_folder(place.parent)
+        """Renames it into place. If it is there, opens folders and replaces files that differ."""
+        make_folder(place.parent)
         if not place.exists():
             staged.folder.rename(place)
             sync(place.parent)
             return ()
         fresh = (path for path in sorted(staged.folder.rglob("*")) if path.is_file())
-        names = (str(path.relative_to(staged.folder)) for path in fresh)
+        names = [str(path.relative_to(staged.folder)) for path in fresh]
+        for folder in {(place / name).parent for name in names}:
+            make_folder(folder)
+            sync(folder, FOLDER_MODE)
         differing = [n for n in names if not _same(staged.folder / n, place / n)]
         for name in differing:
-            _make_folder((place / name).parent)
             (staged.folder / name).replace(place / name)
             sync((place / name).parent)
         return tuple(differing)
@@ -271,13 +275,6 @@ def _own_file(path: str, _flags: int) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
 
 
-def _make_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
-        folder.chmod(FOLDER_MODE)
-        sync(folder.parent)
-
-
 def _point(work: Path, link: Path, target: str) -> None:
     fresh = work / link.name
     fresh.symlink_to(target)
@@ -285,9 +282,15 @@ def _point(work: Path, link: Path, target: str) -> None:
     sync(link.parent)
 
 
+def _places(folder: Path) -> list[Path]:
+    return [p for p in folder.iterdir() if PLACE.fullmatch(p.name) and p.is_dir()]
+
+
 def _same(fresh: Path, there: Path) -> bool:
-    """Whether ``there`` is a plain file of its own with the same bytes."""
+    """Whether ``there`` is a plain file of its own with the same bytes and mode."""
     if there.is_symlink() or not there.is_file() or there.stat().st_nlink > 1:
+        return False
+    if stat.S_IMODE(there.stat().st_mode) != FILE_MODE:
         return False
     return filecmp.cmp(fresh, there, shallow=False)
 
