@@ -23,10 +23,14 @@ REMEMBERED_ACKS = 1024
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One delivery in hand. ``outstanding`` counts its messages whose result has no PUBACK yet."""
+    """One delivery in hand. ``outstanding`` counts its messages whose result has no PUBACK yet.
+
+    ``rejected``: one of its messages has become a dead letter or an error reply.
+    """
 
     delivery: Delivery
     outstanding: int = 0
+    rejected: bool = False
 
     @property
     def settled(self) -> bool:

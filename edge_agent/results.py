@@ -47,15 +47,20 @@ class Results:
         self.metrics.count(f"rejected_{error.code}")
         topic = rejected.delivery.topic
         LOGGER("edge_agent").warning("rejected", code=error.code, topic=topic, **error.fields)
-        self.outbox.add(self._fitting(rejected), entry)
+        writer = self._bare if entry.rejected else self.writer
+        entry.rejected = True
+        self.outbox.add(self._fitting(writer.rejection(rejected), rejected), entry)
 
-    def _fitting(self, rejected: Rejection) -> Publication:
+    @property
+    def _bare(self) -> Writer:
+        """Without payloads. A thousand bad items of one payload would carry it a thousand times."""
+        return replace(self.writer, dead_letter_payload=False)
+
+    def _fitting(self, wanted: Publication, rejected: Rejection) -> Publication:
         """As asked for, or else the bare dead letter, which fits wherever its message did."""
-        wanted = self.writer.rejection(rejected)
         if self._fits(wanted):
             return wanted
-        bare = replace(self.writer, dead_letter_payload=False)
-        return bare.rejection(replace(rejected, reply=None))
+        return self._bare.rejection(replace(rejected, reply=None))
 
     def _fits(self, publication: Publication) -> bool:
         return self.max_packet_bytes is None or _size(publication) <= self.max_packet_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -134,6 +135,20 @@ def test_a_result_larger_than_the_broker_takes_is_a_dead_letter(
     assert site.codes == ["undecodable", "oversized"]
     assert len(site.acked) == 3
     assert max(packet_bytes(p) for p in site.broker.published) <= LIMIT
+
+
+def test_bad_items_of_one_payload_carry_it_once(make_site: MakeSite) -> None:
+    """A thousand of them would make a small payload a flood, all of it in memory."""
+    site = make_site(output={"dead_letter_payload": True})
+    payload = json.dumps(["", "pump", "", ""])
+    site.run(site.send(payload, b"\xff"))
+    letters = site.said("error")
+    assert site.events == ["pump"]
+    assert [letter.get("payload_base64") for letter in letters] == [
+        *(b64encode(payload.encode()).decode(), None, None),
+        b64encode(b"\xff").decode(),
+    ]
+    assert len({letter["input"]["sha256"] for letter in letters[:3]}) == 1
 
 
 @pytest.mark.parametrize(
