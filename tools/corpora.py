@@ -9,7 +9,14 @@ from pathlib import Path
 from tools.checking.findings import quote
 from tools.corpus.annotation import Example, read_messages
 from tools.corpus.generate import variants
-from tools.data import Vocabulary, read_jsonl, split, vocabulary_of
+from tools.data import (
+    FEWER_LABELS,
+    MOST_LABELS,
+    Vocabulary,
+    read_jsonl,
+    split,
+    vocabulary_of,
+)
 from tools.errors import ToolError
 from tools.excerpts import with_excerpts
 from tools.learning.recipe import Recipe
@@ -56,6 +63,11 @@ def read_corpus(folder: Path | None, recipe: Recipe) -> Corpus:
         raise ToolError(
             f"{folder / 'train.jsonl'} has neither routes nor entities",
             f"label it; `python -m tools check-data {folder}` shows what is there",
+        )
+    if len(vocabulary.labels) > MOST_LABELS:
+        raise ToolError(
+            f"{folder} has {len(vocabulary.labels)} labels, and a bundle holds {MOST_LABELS}",
+            FEWER_LABELS,
         )
     _name_strangers(folder, dev, vocabulary)
     shown = with_excerpts(passes(train_set, recipe), recipe)

@@ -20,6 +20,9 @@ OUT_OF_SCOPE = ("other", "oos", "out_of_scope")
 
 NOT_IN_TOPICS = re.compile(r"[\s/+#\x00-\x1f]+")
 MAX_NAME_CHARS = 64
+MOST_LABELS = 340
+"""What a transition from each tag to each leaves room for in ``bundle.json``."""
+FEWER_LABELS = "merge some, or write several folders and train a bundle of each"
 SHAPE = '{"text": …, "route": …, "entities": [{"start": 0, "end": 5, "label": …}]}'
 
 

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.labelled import item, sound, write
+from edge_agent.manifest import MANIFEST, MAX_MANIFEST_BYTES, MODEL, TOKENIZER
+from tests.support.labelled import codes, item, only, sound, write
 from tools import corpora
+from tools.bundling import pack
 from tools.checking.checks import check
 from tools.corpora import read_corpus
 from tools.corpus.annotation import Example
-from tools.data import read_jsonl, split
+from tools.data import MOST_LABELS, Vocabulary, read_jsonl, split
 from tools.errors import ToolError
+from tools.learning.crf import forbidden
 from tools.learning.recipe import Recipe
 from tools.writing.corpus import read_writing
 from tools.writing.pairs import read_pairs
@@ -184,3 +187,28 @@ def test_pairs_of_one_text_are_held_out_together_and_never_all(tmp_path: Path) -
     write(folder, train=rows[:4])
     with pytest.raises(ToolError, match="too few pairs"):
         read_writing(folder, task, RECIPE)
+
+
+def test_labels_beyond_what_a_bundle_holds_are_refused_before_training(tmp_path: Path) -> None:
+    """By the check as well."""
+    rows = [item(f"pump {i}", "fault", ("pump", f"label{i}")) for i in range(MOST_LABELS)]
+    folder = write(tmp_path / "site", train=rows, dev=rows[:50])
+    assert "many-labels" not in codes(folder)
+    read_corpus(folder, RECIPE)
+    write(folder, train=[*rows, item("one more", "fault", ("one", "more"))])
+    assert only(folder, "many-labels").problem == "has 341 labels, and a bundle holds 340"
+    with pytest.raises(ToolError, match="has 341 labels, and a bundle holds 340"):
+        read_corpus(folder, RECIPE)
+
+
+def test_the_labels_a_bundle_holds_fit_into_its_manifest(tmp_path: Path) -> None:
+    """With the longest names, and beside many routes."""
+    names = Vocabulary(*(tuple(f"{i:064d}" for i in range(n)) for n in (1000, MOST_LABELS)))
+    rows = [[-0.1234 if x == 0 else x for x in row] for row in forbidden(names.tags).tolist()]
+    contents = pack.Contents(
+        "my-site", "1.0.0", b"", Path(TOKENIZER), names, max_tokens=256, transitions=rows
+    )
+    (tmp_path / MODEL).touch()
+    (tmp_path / TOKENIZER).touch()
+    pack.write_manifest(contents, tmp_path)
+    assert (tmp_path / MANIFEST).stat().st_size < MAX_MANIFEST_BYTES

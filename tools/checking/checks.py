@@ -17,6 +17,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("sizes", counts.sizes),
     ("held out", counts.held_out_messages),
     ("tasks", counts.tasks),
+    ("many labels", counts.many_labels),
     ("spans", spans.offsets),
     ("contradictions", repeats.contradictions),
     ("names across splits", counts.strangers),

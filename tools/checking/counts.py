@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tools.checking.findings import Finding, names, quote, times
 from tools.checking.reading import DEV, TRAIN, Data, Split
-from tools.data import held_out, topic_name
+from tools.data import FEWER_LABELS, MOST_LABELS, held_out, topic_name
 
 FEWEST = 5
 FEW = 20
@@ -63,6 +63,15 @@ def tasks(data: Data) -> Iterator[Finding]:
         problem = "no message has an entity"
         fix = "the bundle will give routes only"
         yield Finding("route-only", "info", where, problem, fix)
+
+
+def many_labels(data: Data) -> Iterator[Finding]:
+    """More labels than a bundle holds."""
+    train = data.train
+    count = len({topic_name(name) for name in train.labels}) if train else 0
+    if train and count > MOST_LABELS:
+        problem = f"has {count} labels, and a bundle holds {MOST_LABELS}"
+        yield Finding("many-labels", "error", train.file, problem, FEWER_LABELS)
 
 
 def strangers(data: Data) -> Iterator[Finding]:
