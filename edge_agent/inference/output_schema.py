@@ -39,8 +39,10 @@ KEYWORDS = {
     "boolean": set[str](),
     "null": set[str](),
 }
-AMBIGUOUS_IN_PATTERN = re.compile(r"\\[A-Za-z]|\(\?")
-"""Where regular expressions of ECMAScript, Python and Rust differ."""
+ESCAPE = r"\\[^A-Za-z]"
+CLASS = rf"\[(?!\^?\])\^?(?:{ESCAPE}|(?!&&|--|~~)[^\\\[\]])+\]"
+UNAMBIGUOUS = re.compile(rf"(?:{ESCAPE}|{CLASS}|\((?!\?)|[^\\\[(])*")
+"""What regular expressions of ECMAScript, Python and Rust read alike."""
 
 
 def narrow(schema: Any) -> JsonObject:
@@ -180,6 +182,10 @@ def _scalars(said: JsonObject, path: str) -> JsonObject:
     )
     if not plain or not values:
         raise _refused(path, "has values other than plain ones", "list texts, numbers, true, null")
+    for value in values:
+        if isinstance(value, (int, float)) and not abs(value) <= MAX_INTEGER:
+            fix = f"write a number from {-MAX_INTEGER} to {MAX_INTEGER}, or a text"
+            raise _refused(path, f"holds {value!r}", fix)
     return said
 
 
@@ -195,9 +201,10 @@ def _string(own: JsonObject, path: str) -> JsonObject:
     pattern = own.get("pattern", "^.*$")
     if not isinstance(pattern, str) or not (pattern.startswith("^") and pattern.endswith("$")):
         raise _refused(f"{path}/pattern", "is not anchored", "begin it with ^ and end it with $")
-    if AMBIGUOUS_IN_PATTERN.search(pattern):
-        fix = r"write classes out, as [0-9] for \d, and plain groups"
-        raise _refused(f"{path}/pattern", r"holds \ and a letter, or (?", fix)
+    if not UNAMBIGUOUS.fullmatch(pattern[1:-1]):
+        what = r"holds \ and a letter, (?, or a class with [ && -- ~~ in it or ] first"
+        fix = r"write classes out, as [0-9] for \d, such marks as \[ in them, and plain groups"
+        raise _refused(f"{path}/pattern", what, fix)
     return {**own, "minLength": least, "maxLength": most}
 
 

@@ -60,6 +60,14 @@ def nested(depth: int) -> dict[str, Any]:
         ({"type": "string", "pattern": "[a-z]"}, "/pattern is not anchored"),
         ({"type": "string", "pattern": r"^\d$"}, "/pattern holds"),
         ({"type": "string", "pattern": "^(?=a)$"}, "/pattern holds"),
+        ({"type": "string", "pattern": "^[[:digit:]]$"}, "/pattern holds"),
+        ({"type": "string", "pattern": r"^[^a\]-[b]$"}, "/pattern holds"),
+        ({"type": "string", "pattern": "^[a-z--x]$"}, "/pattern holds"),
+        ({"type": "string", "pattern": "^[a-z&&b-y]$"}, "/pattern holds"),
+        ({"type": "string", "pattern": "^[a-c~~b-d]$"}, "/pattern holds"),
+        ({"type": "string", "pattern": "^[]a]$"}, "/pattern holds"),
+        ({"type": "string", "pattern": "^[^]a]$"}, "/pattern holds"),
+        ({"type": "string", "pattern": r"^a\$"}, "/pattern holds"),
         ({"type": "string", "pattern": 3}, "/pattern is not anchored"),
         ({**SPAN, "maxLength": 0}, "/maxLength leaves no room"),
         ({**SPAN, "minLength": 2}, "/minLength is not supported"),
@@ -72,6 +80,9 @@ def nested(depth: int) -> dict[str, Any]:
         ({"enum": [[1]]}, "/ has values"),
         ({"enum": "ab"}, "/ has values"),
         ({"const": {}}, "/ has values"),
+        ({"const": 2**53}, "/ holds 9007199254740992"),
+        ({"enum": [1, -1e300]}, "/ holds -1e+300"),
+        ({"enum": [float("nan")]}, "/ holds nan"),
         ({"anyOf": []}, "/anyOf is no list"),
         ({"anyOf": [{"type": "null"}, {"type": "x"}]}, "/anyOf/1/type"),
         ({"anyOf": [SPAN, {"type": "null"}]}, "/anyOf holds x-extractive"),
@@ -117,6 +128,24 @@ def test_bounds_that_are_there_stay() -> None:
     assert narrow({"type": "string", "minLength": 300})["maxLength"] == 300
     assert narrow({"type": "integer", "exclusiveMinimum": 3})["exclusiveMinimum"] == 3
     assert "minimum" not in narrow({"type": "integer", "exclusiveMinimum": 3})
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^$",
+        r"^\[[0-9]+\]$",
+        r"^[\[\]a-]{1,3}$",
+        r"^\\[^a\\]$",
+        r"^\\d$",
+        r"^a\$$",
+        "^(a|b)&&--~~]$",
+        "^[-a^]$",
+    ],
+)
+def test_a_pattern_that_all_dialects_read_alike_stays(pattern: str) -> None:
+    """Brackets behind a backslash and marks outside of a class are plain characters."""
+    assert narrow({"type": "string", "pattern": pattern})["pattern"] == pattern
 
 
 def test_annotations_mean_nothing() -> None:
