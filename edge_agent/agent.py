@@ -120,7 +120,7 @@ class Agent:
                 answer(self._health())
             case base.Stop(reason):
                 self._begin_stop(reason)
-            case base.Reload(reason):
+            case base.Reload(reason) if self._stop_by_s is None:
                 self._reloader.ask(reason, self.inbox)
                 self._transport.look_again()
             case base.ReloadEnded() if self._stop_by_s is None:

@@ -37,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
         os.kill(pid, signal.SIGHUP)
     except PermissionError as error:
         raise _not_ours(folder) from error
+    except ProcessLookupError as error:
+        raise _ended() from error
     told = _wait(folder, began_s, options.wait_s)
     if told["outcome"] == "failed":
         raise BundleError(
@@ -82,10 +84,14 @@ def _not_ours(folder: Path) -> SetupError:
     )
 
 
+def _ended() -> SetupError:
+    return SetupError("the agent ended meanwhile", "see its log: journalctl -u edge-agent")
+
+
 def _wait(folder: Path, began_s: float, wait_s: float) -> JsonObject:
     while (told := reload_since(folder, began_s)) is None:
         if _pid(folder) is None:
-            raise SetupError("the agent ended meanwhile", "see its log: journalctl -u edge-agent")
+            raise _ended()
         if time.monotonic() - began_s > wait_s:
             raise SetupError(
                 f"the agent has not said within {wait_s:g} s what came of it",

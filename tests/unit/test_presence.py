@@ -103,3 +103,15 @@ def test_whom_to_ask_is_not_looked_for_through_a_link(
     subprocess.run(fix, shell=True, check=True)
     assert main(["reload", "--config", str(config)]) == 78
     assert "no agent runs with the runtime directory" in capsys.readouterr().err
+
+
+def test_an_agent_that_ends_before_it_hears(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look for it and the signal; `edge-agent reload` shows no traceback."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    monkeypatch.setattr("edge_agent.commands.reload.running_pid", lambda _: process.pid)
+    config = write_config(tmp_path / "c.toml", 1, None)
+    assert main(["reload", "--config", str(config)]) == 78
+    assert "the agent ended meanwhile" in capsys.readouterr().err

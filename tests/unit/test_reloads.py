@@ -191,6 +191,20 @@ def test_a_fleet_that_comes_while_the_agent_stops_is_not_used(reload_site: MakeS
     assert [state["state"] for state in site.said("state")][-1] == "stopped"
 
 
+def test_a_reload_asked_for_while_the_agent_stops_is_none(reload_site: MakeSite) -> None:
+    """Nothing could come of it, and the stop would wait for it as long as it may."""
+    site = reload_site()
+    site.broker.answering = False
+
+    def mend() -> None:
+        site.broker.answering = True
+        site.cut()
+
+    site.run(swap(site, "two"), site.send("pump"), site.stop, hangup(site), list, mend)
+    assert not site.supply.loader.busy
+    assert versions(site) == ["1.0.0"]
+
+
 def test_a_request_is_answered_with_the_outcome(reload_site: MakeSite) -> None:
     """And settled before: what comes after it is acknowledged meanwhile."""
     site = reload_site(reload={"watch_s": 0, "allow_request": True})
