@@ -144,7 +144,7 @@ class Agent:
             if isinstance(part, Rejection):
                 self._results.reject(part, entry)
             elif part.operation is Operation.HEALTH:
-                self._outbox.add(self._writer.answer(part, self._health()), entry)
+                self._results.reply(part, self._health(), entry)
             elif part.operation is Operation.RELOAD:
                 self._reloader.ask_by_message(part, entry, self.inbox)
             else:
@@ -259,7 +259,7 @@ class Agent:
         if self._session is None:
             return
         if self._health_due.is_due(self._now_s):
-            self._outbox.add(self._writer.health(self._health()))
+            self._results.say(self._writer.health(self._health()))
             self._send()
         self._check_pubacks()
 

@@ -210,7 +210,7 @@ class Reloader:
     def _answer(self, message: Message, told: ReloadData) -> None:
         entry = Entry(message.delivery, outstanding=1)
         if told["outcome"] != "failed":
-            self._results.outbox.add(self._results.writer.answer(message, {**told}), entry)
+            self._results.reply(message, {**told}, entry)
             return
         error = ReloadFailed(told["problem"], told["fix"])
         self._results.conclude(message, error, Timing(), entry)

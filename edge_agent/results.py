@@ -10,7 +10,7 @@ from edge_agent.log import LOGGER
 from edge_agent.metrics import Metrics
 from edge_agent.outbox import Outbox
 from edge_agent.runner import Result
-from edge_agent.types import Message, Operation, Publication, Timing
+from edge_agent.types import JsonObject, Message, Operation, Publication, Timing
 from edge_agent.wire.inbound import Rejection
 from edge_agent.wire.outbound import Writer
 
@@ -41,6 +41,18 @@ class Results:
             self.metrics.handled(result.prediction, timing, result.card.digest)
             self._add(self.writer.event(message, result, timing), message, entry)
 
+    def reply(self, message: Message, result: JsonObject, entry: Entry) -> None:
+        """The answer to a request that needs no model."""
+        self._add(self.writer.answer(message, result), message, entry)
+
+    def say(self, publication: Publication) -> None:
+        """Something of our own; nothing when it would cost the connection."""
+        if self._fits(publication):
+            self.outbox.add(publication)
+        else:
+            error = self._oversized(publication)
+            LOGGER("edge_agent").warning("not said", topic=publication.topic, **error.fields)
+
     def reject(self, rejected: Rejection, entry: Entry) -> None:
         """An error reply or a dead letter; the log names the topic, never the payload."""
         error = rejected.error
@@ -69,12 +81,14 @@ class Results:
         if self._fits(publication):
             self.outbox.add(publication, entry)
             return
-        size = _size(publication)
-        error = OversizedMessage(
-            f"the result has {size} bytes, the broker takes {self.max_packet_bytes}",
-            'raise max_packet_size in the broker, or set output.text = "digest"',
+        less = ', or set output.text = "digest"' if message.operation is Operation.EVENT else ""
+        self.reject(_rejection(message, self._oversized(publication, less)), entry)
+
+    def _oversized(self, publication: Publication, less: str = "") -> OversizedMessage:
+        return OversizedMessage(
+            f"the result has {_size(publication)} bytes, the broker takes {self.max_packet_bytes}",
+            f"raise max_packet_size in the broker{less}",
         )
-        self.reject(_rejection(message, error), entry)
 
 
 def _size(publication: Publication) -> int:

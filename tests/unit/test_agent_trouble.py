@@ -169,3 +169,16 @@ def test_a_reply_larger_than_the_broker_takes(
     assert site.codes == ["oversized"] * (not answered)
     assert len(site.acked) == 1
     assert max(packet_bytes(p) for p in site.broker.published) <= LIMIT
+
+
+def test_health_larger_than_the_broker_takes(site: Site) -> None:
+    """Who asks for it gets an error reply, and it is not said unasked: else no connection lasts."""
+    site.broker.max_packet_bytes = 1000
+    ask = site.send(b"", topic="edge/t/request/health", response_topic="edge/t/reply/a")
+    site.run(ask, site.wait(61))
+    (reply,) = site.said("reply")
+    assert reply["error"]["code"] == "oversized"
+    assert "digest" not in reply["error"]["fix"]
+    assert site.said("health") == []
+    assert len(site.acked) == 1
+    assert max(packet_bytes(p) for p in site.broker.published) <= 1000
