@@ -21,6 +21,8 @@ ZST, GZ = ".tar.zst", ".tar.gz"
 FORMATS = (ZST, GZ)
 MAX_MEMBERS = 1000
 MAX_NAME_BYTES = 255
+MAX_DEPTH_FOLDERS = 32
+"""Python walks folders by recursion: it could not even remove what lies a thousand deep."""
 MAX_MEMBER_BYTES = 4 << 30
 MAX_HEADER_BYTES = 128 << 10
 MAX_TRAILER_BYTES = 1 << 20
@@ -130,6 +132,8 @@ def _checked(path: Path, member: tarfile.TarInfo) -> PurePosixPath:
         raise _refusal(path, f"the name {member.name!r} leads elsewhere")
     if max(len(part.encode(errors="surrogateescape")) for part in parts) > MAX_NAME_BYTES:
         raise _refusal(path, f"the name {member.name[:40]!r}… is too long")
+    if len(parts) - 1 > MAX_DEPTH_FOLDERS:
+        raise _refusal(path, f"{parts[-1]!r} lies more than {MAX_DEPTH_FOLDERS} folders deep")
     if plain and len(parts) == 1:
         raise _refusal(path, f"{member.name!r} lies in no folder")
     return PurePosixPath(member.name)

@@ -118,6 +118,14 @@ def test_names_too_long_for_a_disk(tmp_path: Path) -> None:
     assert "is too long" in refusal(path)
 
 
+def test_folders_too_deep_to_walk(tmp_path: Path) -> None:
+    """Python could not remove them again: one such archive would block a store for good."""
+    deep = [(odd("t/" + "a/" * depth + "x"), b"") for depth in (800, 1500)]
+    assert "more than 32 folders deep" in refusal(tar_gz(tmp_path / "x.tar.gz", *deep))
+    path = tar_gz(tmp_path / "y.tar.gz", (odd("t/" + "a/" * 31 + "x"), b""))
+    assert read_archive(path, tmp_path / "in").name == "t"
+
+
 @pytest.mark.parametrize("names", [["one/x", "two/x"], []])
 def test_there_is_one_top_folder(tmp_path: Path, names: list[str]) -> None:
     path = tar_gz(tmp_path / "x.tar.gz", *((odd(name), b"") for name in names))
