@@ -23,7 +23,11 @@ NEEDED = {
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_FILE_BYTES = 4 << 30
 
-Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s/+#\x00-\x1f]+$")]
+NOT_IN_TOPICS = r"\s/+#\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff"
+"""What no name may hold, as a class of a pattern. Of control and noncharacters in a topic a broker
+may end the connection (MQTT 5, 1.5.4), and Mosquitto does, each time the event is sent again."""
+
+Label = Annotated[str, Field(min_length=1, max_length=64, pattern=f"^[^{NOT_IN_TOPICS}]+$")]
 
 
 class Strict(BaseModel):

@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edge_agent.manifest import NOT_IN_TOPICS
 from tools.corpus.annotation import LABELS, ROUTES, Example, Span
 from tools.errors import ToolError
 
 OUT_OF_SCOPE = ("other", "oos", "out_of_scope")
 """Routes that stand for everything else: predicting one of them is abstaining."""
 
-NOT_IN_TOPICS = re.compile(r"[\s/+#\x00-\x1f]+")
+UNFIT = re.compile(f"[{NOT_IN_TOPICS}]+")
 MAX_NAME_CHARS = 64
 MOST_LABELS = 340
 """What a transition from each tag to each leaves room for in ``bundle.json``."""
@@ -171,7 +172,7 @@ def topic_name(name: str) -> str:
 
     Raises TypeError for what is no text.
     """
-    return NOT_IN_TOPICS.sub("_", name)[:MAX_NAME_CHARS].strip("_")
+    return UNFIT.sub("_", name)[:MAX_NAME_CHARS].strip("_")
 
 
 def _ordered(names: set[str], known: Sequence[str]) -> tuple[str, ...]:

@@ -155,6 +155,14 @@ def test_names_written_otherwise_are_told_in_one_line(
     assert told.endswith("and 1 more")
 
 
+@pytest.mark.parametrize("found", ["\x7f", "\x96", "\ufdd0", "\uffff"])
+def test_what_brokers_refuse_in_topics_is_taken_out_of_names(tmp_path: Path, found: str) -> None:
+    """A dash of Windows-1252 read as Latin-1 is a control character."""
+    rows = [item(f"pump {i}", f"Pump{found}fault", ("pump", f"a{found}b")) for i in range(4)]
+    corpus = read_corpus(write(tmp_path / "site", train=rows, dev=rows), RECIPE)
+    assert corpus.vocabulary == Vocabulary(("Pump_fault",), ("a_b",))
+
+
 def test_names_left_as_they_are_are_not_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,6 +116,7 @@ def test_a_manifest_that_lacks_a_key(tiny: Path, key: str) -> None:
         ({"routes": [], "labels": [], "out_of_scope": None}, "neither routes nor labels"),
         ({"routes": ["a", "a"]}, "stands twice"),
         ({"labels": ["a", "a"]}, "stands twice"),
+        ({"routes": ["Pump\x96fault"]}, "routes.0: String should match"),
         ({"transitions": [[0.0]]}, "transitions must be 9 x 9"),
         ({"transitions": [[0.0] * 9] * 8}, "transitions must be 9 x 9"),
         ({"transitions": [[0.0] * 9] * 8 + [[0.0] * 8]}, "transitions must be 9 x 9"),
