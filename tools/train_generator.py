@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -45,7 +44,6 @@ from tools.writing.pairs import Pair
 MAX_CONTEXT_TOKENS = 1024
 JUDGED_PAIRS = 200
 GOLDEN_PAIRS = 16
-CHECKED_PAIRS = 500
 
 
 @dataclass(frozen=True)
@@ -169,11 +167,14 @@ def refuse_unwritable(
     """Raises ToolError for the first pair whose answer the runtime could not write."""
     schema, stops = corpus.task.output_schema, contents.stop_ids()
     grammar = Grammar(tokens.tokenizer, schema, vocabulary, stops)
-    for pair in [*islice(corpus.epochs[0], CHECKED_PAIRS), *corpus.dev[:CHECKED_PAIRS]]:
-        constraint = grammar.start(tokens.prompts.encode(pair.text).text)
+    for pair in [*corpus.epochs[0], *corpus.dev]:
+        read = tokens.prompts.encode(pair.text).text
         try:
+            constraint = grammar.start(read)
             for token in tokens.answer(pair.answer):
                 constraint.accept(token)
+            if not constraint.finished:
+                constraint.accept(stops[0])
         except InferenceFailed as error:
             raise ToolError(
                 f"the output {pair.answer} for {pair.text!r} cannot be written: {error.problem}",

@@ -39,6 +39,12 @@ def test_items_of_a_list_count_each_and_in_any_order() -> None:
     assert (score.right, score.written, score.wanted) == (2, 3, 3)
 
 
+def test_a_number_is_the_same_however_it_is_written() -> None:
+    wanted = pair(level=3.0, share=0.5, on=True)
+    found = Output(End.COMPLETE, CARD, {"level": 3, "share": 0.5, "on": 1})
+    assert score_writing([wanted], [found]).all.right == 2
+
+
 def test_an_output_that_is_not_whole_has_no_fields() -> None:
     scores = score_writing([pair(asset="pump 1")], [Output(End.TOKEN_LIMIT, CARD)])
     assert (scores.complete, scores.all.written, scores.all.wanted) == (0, 0, 1)
@@ -63,11 +69,22 @@ def test_a_string_that_is_not_where_its_extract_says_is_invented() -> None:
             '{"b":"ü\\n","a":{"y":null,"x":1}}',
         ),
         ({"items": {"properties": {"q": {}, "p": {}}}}, [{"p": 1, "q": 2}], '[{"q":2,"p":1}]'),
+        ({}, [1e-05, 3.0, -0.25, 1e22], "[0.00001,3,-0.25,10000000000000000000000]"),
+        (
+            {"anyOf": [{"type": "null"}, {"items": {"properties": {"q": {}, "p": {}}}}]},
+            [{"p": 1, "q": 2}],
+            '[{"q":2,"p":1}]',
+        ),
+        (
+            {"anyOf": [{"properties": {"p": {}}}, {"properties": {"q": {}, "p": {}}}]},
+            {"p": 1, "q": 2},
+            '{"q":2,"p":1}',
+        ),
         (None, "free text", "free text"),
     ],
 )
 def test_answers_are_spelled_as_the_grammar_writes_them(
     schema: dict | None, value: object, text: str
 ) -> None:
-    """In the schema's order, at every depth, without white space."""
+    """In the schema's order, at every depth, without white space, numbers without exponents."""
     assert spelled(schema, value) == text

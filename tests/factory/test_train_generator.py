@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from edge_agent.inference.grammar import Grammar
 from tests.factory.test_documented import commands
 from tests.factory.test_train import ROOT, kill_at_first_checkpoint
 from tests.support.tiny_bases import tiny_gemma3
-from tests.support.writing_site import PAIRS, writing_site
+from tests.support.writing_site import PAIRS, SPAN, writing_site
 from tools.__main__ import main
 from tools.bases.base import open_base, read_tokenizer
 from tools.bases.fresh import SHAPE, Sizes, fresh_base
@@ -211,16 +212,34 @@ def test_a_word_is_the_same_tokens_wherever_it_stands(tmp_path: Path) -> None:
     assert key
 
 
+@pytest.mark.parametrize("before", [0, 700])
 def test_an_output_that_could_never_be_written_is_refused(
-    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], before: int
 ) -> None:
+    """Wherever its line stands."""
     site = writing_site(tmp_path / "site")
     line = {"text": "the pump is leaking", "output": {**PAIRS[0][1], "asset": "fan"}}
-    (site / "train.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    good = json.dumps({"text": PAIRS[0][0], "output": PAIRS[0][1]}) + "\n"
+    (site / "train.jsonl").write_text(good * before + json.dumps(line), encoding="utf-8")
     assert main(arguments(base, site, tmp_path / "out")) == 2
     said = capsys.readouterr().err
     assert "for 'the pump is leaking' cannot be written" in said
     assert "a run of whole words" in said
+
+
+@pytest.mark.parametrize(
+    ("schema", "output"), [({"type": "integer", "minimum": 10}, 5), (None, ""), (SPAN, "")]
+)
+def test_an_output_that_is_not_whole_is_refused(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], schema: Any, output: Any
+) -> None:
+    """Its tokens may all come where they stand; it cannot end behind them."""
+    site = writing_site(tmp_path / "site", output_schema=schema)
+    for name in ("train", "dev"):
+        line = json.dumps({"text": "!", "output": output})
+        (site / f"{name}.jsonl").write_text(line, encoding="utf-8")
+    assert main(arguments(base, site, tmp_path / "out")) == 2
+    assert "for '!' cannot be written" in capsys.readouterr().err
 
 
 def test_a_line_that_is_no_pair_is_named(

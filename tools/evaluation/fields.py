@@ -6,14 +6,13 @@ the value there. It is right when the very same value stands there; null is no v
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.types import Output
-from tools.writing.pairs import Pair
+from tools.writing.pairs import Pair, spelled
 
 Fields = Counter[tuple[str, str]]
 
@@ -109,7 +108,7 @@ def _walk(value: Any, place: str) -> Iterator[tuple[str, str]]:
         for item in value:
             yield from _walk(item, place)
     elif value is not None:
-        yield place, json.dumps(value)
+        yield place, spelled({}, value)
 
 
 def _at(value: Any, path: str) -> Any:

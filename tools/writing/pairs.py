@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +35,39 @@ class Line(TextLine):
 
 
 def spelled(schema: JsonObject | None, output: Any) -> str:
-    """The output as the grammar writes it: no white space, properties in the schema's order.
+    """The output as the grammar writes it: no white space, properties in the schema's order, no
+    exponents.
 
     ``schema`` is a narrowed one; without one the output is a text.
     """
     if schema is None:
         return str(output)
-    return json.dumps(_ordered(schema, output), ensure_ascii=False, separators=(",", ":"))
+    return _spelled(schema, output)
 
 
-def _ordered(schema: JsonObject, value: Any) -> Any:
+def _spelled(schema: JsonObject, value: Any) -> str:
     if isinstance(value, dict):
-        known = schema.get("properties", {})
+        known = _meant(schema, value).get("properties", {})
         names = [*(n for n in known if n in value), *(n for n in value if n not in known)]
-        return {name: _ordered(known.get(name, {}), value[name]) for name in names}
+        pairs = (f"{_spelled({}, n)}:{_spelled(known.get(n, {}), value[n])}" for n in names)
+        return f"{{{','.join(pairs)}}}"
     if isinstance(value, list):
-        return [_ordered(schema.get("items", {}), item) for item in value]
-    return value
+        items = _meant(schema, value).get("items", {})
+        return f"[{','.join(_spelled(items, item) for item in value)}]"
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{Decimal(repr(value)):f}".removesuffix(".0")
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _meant(schema: JsonObject, value: dict[str, Any] | list[Any]) -> JsonObject:
+    """Of alternatives the first that has room for what the value holds."""
+    for part in schema.get("anyOf", []):
+        found = _meant(part, value)
+        names = found.get("properties", {}).keys()
+        is_list = isinstance(value, list)
+        if "items" in found if is_list else {*found.get("required", ())} <= {*value} <= names:
+            return found
+    return schema
 
 
 def read_pairs(path: Path, schema: JsonObject | None) -> list[Pair]:
