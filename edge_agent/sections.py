@@ -13,7 +13,10 @@ from edge_agent.topics import is_filter, is_topic
 
 def _filter(value: str) -> str:
     if not is_filter(value):
-        raise ValueError(f"{value!r} is no MQTT topic filter: + and # fill whole levels, # is last")
+        raise ValueError(
+            f"{value!r} is no MQTT topic filter: + and # fill whole levels, # is last, shared ones "
+            "are $share/GROUP/FILTER, and no character is a control character"
+        )
     return value
 
 

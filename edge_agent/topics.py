@@ -7,28 +7,27 @@ from itertools import zip_longest
 
 MAX_TOPIC_BYTES = 65535
 MAX_LEVELS = 128
-"""Brokers hang up on whoever publishes to a deeper topic: Mosquitto beyond 201, EMQX beyond 128."""
+"""Brokers hang up on whoever uses a deeper one: Mosquitto beyond 201, EMQX beyond 128."""
 
 
 def is_topic(name: str) -> bool:
     """Whether one can publish to it: not empty, no wildcard, not too long or deep, clean UTF-8."""
-    size = len(name.encode("utf-8", "replace"))
-    return (
-        0 < size <= MAX_TOPIC_BYTES
-        and name.count("/") < MAX_LEVELS
-        and not set(name) & {"+", "#"}
-        and not any(_malformed(character) for character in name)
-    )
+    return _sendable(name) and not set(name) & {"+", "#"}
 
 
 def is_filter(name: str) -> bool:
-    """Whether one can subscribe to it: wildcards fill whole levels, ``#`` stands last."""
+    """Whether one can subscribe to it: wildcards fill whole levels, ``#`` stands last.
+
+    One that begins with ``$share`` is ``$share/<group>/<filter>``: some brokers grant what is less,
+    and send nothing.
+    """
     levels = name.split("/")
     plain = [level for level in levels if level not in {"+", "#"}]
     return (
-        0 < len(name.encode("utf-8", "replace")) <= MAX_TOPIC_BYTES
-        and not any(set(level) & {"+", "#", "\0"} for level in plain)
+        _sendable(name)
+        and not any(set(level) & {"+", "#"} for level in plain)
         and "#" not in levels[:-1]
+        and (levels[0] != "$share" or _names_a_group(levels))
     )
 
 
@@ -68,6 +67,19 @@ def unshared(filter_: str) -> str:
     """The filter inside ``$share/<group>/<filter>``, else the filter itself."""
     parts = filter_.split("/", 2)
     return parts[2] if len(parts) == 3 and parts[0] == "$share" else filter_
+
+
+def _names_a_group(levels: list[str]) -> bool:
+    return len(levels) > 2 and levels[1] not in {"", "+", "#"} and levels[2:] != [""]
+
+
+def _sendable(name: str) -> bool:
+    size = len(name.encode("utf-8", "replace"))
+    return (
+        0 < size <= MAX_TOPIC_BYTES
+        and name.count("/") < MAX_LEVELS
+        and not any(_malformed(character) for character in name)
+    )
 
 
 def _malformed(character: str) -> bool:

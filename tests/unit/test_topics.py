@@ -94,6 +94,23 @@ def test_no_filter(name: str) -> None:
     assert not is_filter(name)
 
 
+@pytest.mark.parametrize(
+    "name", ["a\n", "+/\x01", "a/\x7f/#", "\ufffe", "+" + "/b" * MAX_LEVELS, "$share", "$share/g"]
+)
+def test_no_filter_that_brokers_end_the_connection_for(name: str) -> None:
+    """Again and again, without a word that names the filter."""
+    assert not is_filter(name)
+
+
+@pytest.mark.parametrize("name", ["$share/g/", "$share//a", "$share/+/a", "$share/#"])
+def test_no_shared_filter_that_brings_nothing(name: str) -> None:
+    """Mosquitto grants most of them."""
+    assert not is_filter(name)
+    assert is_filter("$share/g/a/+/#")
+    assert is_filter("$share/g//a")
+    assert is_filter("$shared")
+
+
 @pytest.mark.parametrize("name", ["a", "/", "a//b", "ä/温度", "$SYS/x", "a b", "a/\U0001f525"])
 def test_a_topic(name: str) -> None:
     """Empty levels, spaces and any language are fine; a topic is a filter too."""
