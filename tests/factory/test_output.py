@@ -66,19 +66,10 @@ def test_a_baseline_that_learnt_no_entities_is_not_compared_in_them(
 # --- readers that leave
 
 
-@pytest.mark.parametrize("form", [["--json"], []])
-@pytest.mark.parametrize("command", ["evaluate", "compare"])
-def test_a_reader_that_leaves_ends_it_quietly(
-    command: str, form: list[str], tiny: Path, file: Path, tmp_path: Path
-) -> None:
-    """And a page that was asked for is written all the same."""
-    html = tmp_path / "page.html"
-    arguments = {
-        "evaluate": [tiny, file, "--no-baselines", "--html", html],
-        "compare": [tiny, tiny, file],
-    }[command]
+def unread(command: str, *arguments: object) -> None:
+    """Runs a command whose reader leaves at once: it ends well, and says nothing of that."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tools", command, *map(str, arguments), *form],
+        [sys.executable, "-m", "tools", command, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -89,7 +80,27 @@ def test_a_reader_that_leaves_ends_it_quietly(
     assert process.returncode == 0, said
     assert "Broken pipe" not in said
     assert "BrokenPipe" not in said
-    assert command == "compare" or html.read_text("utf-8").endswith("</html>\n")
+
+
+@pytest.mark.parametrize("form", [["--json"], []])
+@pytest.mark.parametrize("command", ["evaluate", "compare", "check-data"])
+def test_a_reader_that_leaves_ends_it_quietly(
+    command: str, form: list[str], tiny: Path, file: Path, tmp_path: Path
+) -> None:
+    """And a page that was asked for is written all the same."""
+    html = tmp_path / "page.html"
+    arguments = {
+        "evaluate": [tiny, file, "--no-baselines", "--html", html],
+        "compare": [tiny, tiny, file],
+        "check-data": [file],
+    }[command]
+    unread(command, *arguments, *form)
+    assert command != "evaluate" or html.read_text("utf-8").endswith("</html>\n")
+
+
+def test_an_archive_whose_digest_nobody_reads_is_packed(tiny: Path, tmp_path: Path) -> None:
+    unread("pack", tiny, "--out", tmp_path / "tiny.tar.gz")
+    assert (tmp_path / "tiny.tar.gz").is_file()
 
 
 # --- pages

@@ -34,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
     from edge_agent.bundle import load_bundle  # noqa: PLC0415
     from edge_agent.golden import proof  # noqa: PLC0415
     from tools.bundling.changed import changed  # noqa: PLC0415
+    from tools.evaluation.output import unheard  # noqa: PLC0415
 
     check_format(options.out)
     _refuse_place(options)
@@ -49,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
         raise ToolError(
             f"{options.out}: {error.strerror}", "choose a folder you may write to, with room in it"
         ) from error
-    _print_done(packed, proved, options.out)
+    with unheard():
+        _print_done(packed, proved, options.out)
     return 0
 
 
