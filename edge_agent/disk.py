@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,5 +32,6 @@ def explained(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         place = error.filename or folder
-        fix = FIXES.get(error.errno or 0, OTHER).format(folder=folder, place=place)
+        named = {"folder": shlex.quote(str(folder)), "place": shlex.quote(str(place))}
+        fix = FIXES.get(error.errno or 0, OTHER).format(**named)
         raise SetupError(f"{place}: {error.strerror or error}", fix) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ def reading(path: Path) -> Iterator[None]:
         fix = SHUT if isinstance(error, PermissionError) else BROKEN
         raise BundleError(
             f"bundle {path}: cannot be read: {error.strerror} ({error.filename or path})",
-            fix.format(path=path),
+            fix.format(path=shlex.quote(str(path))),
         ) from error
 
 
@@ -70,7 +71,8 @@ def _refuse_links(path: Path, current: Path, name: str) -> None:
         ) from error
     hard_linked = stat.S_ISREG(status.st_mode) and status.st_nlink > 1
     if stat.S_ISLNK(status.st_mode) or hard_linked:
+        link, copy = shlex.quote(str(current)), shlex.quote(f"{current}.copy")
         raise BundleError(
             f"bundle {path}: {name} is a link",
-            f"replace it by a copy: `cp {current} {current}.copy && mv {current}.copy {current}`",
+            f"replace it by a copy: `cp -rL {link} {copy} && rm {link} && mv {copy} {link}`",
         )

@@ -17,6 +17,7 @@ import fcntl
 import filecmp
 import os
 import re
+import shlex
 import shutil
 import stat
 from collections.abc import Collection, Iterator
@@ -187,7 +188,7 @@ class Store:
         return self._command(target)
 
     def _command(self, words: str) -> str:
-        place = "" if self.root == default_store() else f" --store {self.root}"
+        place = "" if self.root == default_store() else f" --store {shlex.quote(str(self.root))}"
         return f"edge-agent bundle {words}{place}"
 
     @contextmanager

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from edge_agent.bundle import load_bundle
 from edge_agent.cli import main
 from edge_agent.errors import BundleError
+from edge_agent.manifest import MANIFEST
 from edge_agent.plain_files import read_plain, reading
 from tests.support.agent_process import ROOT, write_config
-from tests.support.tiny_bundle import tiny_bundle
+from tests.support.tiny_bundle import entry, tiny_bundle
 
 AS_NOBODY = """
 import os, sys
@@ -84,3 +87,25 @@ def test_a_disk_that_fails_is_named() -> None:
     ):
         read_plain(place, "mem", 16)
     assert "dmesg" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "sub"])
+@pytest.mark.parametrize("make", [os.symlink, os.link])
+def test_a_link_can_be_replaced_as_printed(
+    tmp_path: Path, name: str, make: Callable[[Path, Path], None]
+) -> None:
+    """A file or a folder, one or the other kind of link, and a blank in the path."""
+    bundle, elsewhere = tiny_bundle(tmp_path / "my bundle"), tmp_path / "elsewhere"
+    (bundle / "sub").mkdir()
+    (bundle / "sub" / "data").write_bytes(b"x")
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    manifest["files"]["sub/data"] = entry(b"x")
+    (bundle / MANIFEST).write_text(json.dumps(manifest))
+    linked = bundle / name if make is os.symlink or name != "sub" else bundle / "sub" / "data"
+    linked.rename(elsewhere)
+    make(elsewhere, linked)
+    with pytest.raises(BundleError, match="is a link") as caught:
+        load_bundle(bundle)
+    (fix,) = re.findall("`(.*)`", caught.value.fix)
+    subprocess.run(fix, shell=True, check=True)
+    assert load_bundle(bundle).contents["sub/data"] == b"x"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from edge_agent.bundle import load_bundle
-from edge_agent.errors import SetupError
+from edge_agent.errors import BundleError, SetupError
 from edge_agent.store import Store
 from tests.support.releases import make_version
 
@@ -65,3 +66,15 @@ def test_a_folder_without_a_bundle_is_none(tmp_path: Path, folder: str) -> None:
     (store.root / folder).mkdir(parents=True)
     assert store.names() == ["tiny"]
     assert store.rollback().claim.card.version == "1.0.0"
+
+
+def test_what_is_printed_can_be_said_where_the_path_has_a_blank(tmp_path: Path) -> None:
+    """As below the mount point of a stick with a name."""
+    root = tmp_path / "my disk"
+    with pytest.raises(BundleError) as empty:
+        Store(root).rollback()
+    root.write_text("a file")
+    with pytest.raises(SetupError) as taken:
+        Store(root).install(make_version(tmp_path, "1.0.0"))
+    for said in (empty, taken):
+        assert shlex.split(said.value.fix)[-1] == str(root)
