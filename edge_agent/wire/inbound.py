@@ -19,11 +19,13 @@ from edge_agent.errors import (
 from edge_agent.sections import Limits, Source
 from edge_agent.topics import is_topic
 from edge_agent.types import Delivery, Message, Operation, Reply
-from edge_agent.wire.json_text import as_text, fill, load, point, render
+from edge_agent.wire.json_text import MAX_TEXT_CHARS, as_text, fill, load, point, render
 
 REQUESTS = {
     operation.value: operation for operation in Operation if operation is not Operation.EVENT
 }
+MAX_GROWTH = 4
+"""The texts of a payload together may be so many times as long as it, or ``MAX_TEXT_CHARS``."""
 NEED_NO_TEXT = {Operation.HEALTH, Operation.RELOAD}
 
 
@@ -111,7 +113,25 @@ def _texts(delivery: Delivery, source: Source, limits: Limits) -> list[str | Rej
             f"the payload holds {len(values)} messages, more than {limits.max_items}",
             "split it, or raise limits.max_items",
         )
-    return [_text_or_rejection(value, source) for value in values]
+    return _within(values, source, max(MAX_TEXT_CHARS, MAX_GROWTH * len(raw)))
+
+
+def _within(values: list[Any], source: Source, max_chars: int) -> list[str | RejectedMessage]:
+    """The texts of a payload until together they are too long; the rest is not even written."""
+    texts: list[str | RejectedMessage] = []
+    chars = 0
+    for value in values:
+        text = _text_or_rejection(value, source) if chars <= max_chars else _too_long(max_chars)
+        chars += len(text) if isinstance(text, str) else 0
+        texts.append(text)
+    return texts
+
+
+def _too_long(max_chars: int) -> OversizedMessage:
+    return OversizedMessage(
+        f"the messages before this one have more than {max_chars} characters as text",
+        "split the payload, send shorter keys or fewer levels, or set the source's field",
+    )
 
 
 def _decoded(delivery: Delivery, limits: Limits) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edge_agent.sections import Limits, Source
 from edge_agent.types import Delivery, Message
 from edge_agent.wire.inbound import Identity, Rejection, parse_event
+from edge_agent.wire.json_text import MAX_TEXT_CHARS
 from tests.unit.samples import delivery
 
 LIMITS = Limits()
@@ -208,6 +209,29 @@ def test_any_json_ends_in_messages_or_rejections(value: Any, source: Source) -> 
     """However it is escaped."""
     assert parse(json.dumps(value), source)
     assert parse(json.dumps(value, indent=1), source)
+
+
+def test_many_texts_that_multiply_are_bounded_together() -> None:
+    """Each is within its own limit; all of them would be a hundred times the payload."""
+    item = {"k" * 2000: {f"{n}": 0 for n in range(200)}}
+    payload = json.dumps([item] * 50)
+    parts = parse(payload)
+    read = [part for part in parts if isinstance(part, Message)]
+    rest = parts[len(read) :]
+    chars = sum(len(part.text) for part in read)
+    assert len(parts) == 50
+    assert MAX_TEXT_CHARS < chars < 2 * MAX_TEXT_CHARS
+    assert [part.error.code for part in rest if isinstance(part, Rejection)] == [
+        "oversized" for _ in rest
+    ]
+
+
+def test_long_payloads_of_plain_objects_are_read_whole() -> None:
+    """Text that grows no more than usual has no limit but the payload's."""
+    limits = Limits(max_payload_bytes=8 << 20, max_items=10_000)
+    item = {"machine": {"name": "pump 7", "note": "x" * 2000}}
+    parts = parse_event(delivery(json.dumps([item] * 1500)), AUTO, limits, IDENTITY)
+    assert all(isinstance(part, Message) for part in parts)
 
 
 def test_a_redelivery_has_the_same_id() -> None:
