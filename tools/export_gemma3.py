@@ -39,14 +39,17 @@ What it writes can be wrong. It is no safety function: do not let an alarm depen
 
 @dataclass(frozen=True)
 class Job:
-    """What to export. With ``texts`` the vocabulary is cut to what they and common words need."""
+    """What to export. With ``texts`` the vocabulary is cut to what they and common words need.
+
+    None keeps all of it.
+    """
 
     folder: Path
     out: Path
     name: str
     version: str = "1.0.0"
     context: int = 1024
-    texts: tuple[str, ...] = ()
+    texts: tuple[str, ...] | None = None
     common_pieces: int = SAFETY_PIECES
 
 
@@ -58,8 +61,8 @@ def run(job: Job) -> Bundle:
     stops = stop_names(job.folder, read_tokenizer(whole.tokenizer))
     with tempfile.TemporaryDirectory() as scratch:
         base = whole
-        if job.texts:
-            texts = [*job.texts, TURNS, *stops]
+        if job.texts is not None:
+            texts = [*job.texts, TURNS, *stops] if job.texts else []
             base = trim_vocabulary(whole, texts, Path(scratch) / "base", job.common_pieces)
         model = load_generator(base, job.context)
         model.set_quantise()

@@ -311,5 +311,7 @@ def test_what_else_is_asked_for_in_vain(
     assert "is no bundle" in refused(capsys, str(base), "--out", str(mine))
     texts = ["--trim-vocabulary", str(mine / "notes.jsonl")]
     assert "notes.jsonl cannot be read" in refused(capsys, str(base), "--out", out, *texts)
+    (mine / "notes.jsonl").write_text("\n")
+    assert "chosen from 0 texts" in refused(capsys, str(base), "--out", out, *texts)
     said = refused(capsys, str(base), "--out", out, "--kind", "encoder")
     assert f"python -m tools train --base {base}" in said

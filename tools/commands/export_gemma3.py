@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="prompt and output together (%(default)s)",
     )  # fmt: skip
     add(
-        "--trim-vocabulary", type=Path, action="append", default=[], metavar="FILE",
+        "--trim-vocabulary", type=Path, action="append", metavar="FILE",
         help="keep only the pieces that these texts need; .jsonl (its strings) or plain lines; "
         "may be given several times",
     )  # fmt: skip
@@ -50,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
     from tools.export_gemma3 import run as export  # noqa: PLC0415
 
     torch.set_num_threads(options.threads)
-    texts = tuple(text for file in options.trim_vocabulary for text in read_texts(file))
+    files = options.trim_vocabulary
+    texts = tuple(text for file in files for text in read_texts(file)) if files else None
     name = bundle_name(options.out)
     bundle = export(
         Job(options.folder, options.out, name, options.version, options.context, texts,
