@@ -8,6 +8,7 @@ added tokens, cuts words, and spells unknown characters in bytes. The merging is
 from __future__ import annotations
 
 import json
+import re
 from array import array
 from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
@@ -24,8 +25,8 @@ NO_TEXT = b"\xff"
 """Begins the octets of a token that stands for no text: UTF-8 has no such octet."""
 SPACE = "▁"
 """How pieces write a space."""
-OCTET = "<0x"
-"""How the piece of a single octet begins: ``<0x0A>``."""
+OCTET = re.compile("<0x(..)>")
+"""The piece of a single octet: ``<0x0A>``."""
 
 
 Id = Annotated[int, Field(ge=0, lt=1 << 24)]
@@ -78,7 +79,7 @@ class BytePairs:
         try:
             self._merges = Merges.of(file.model.merges, file.model.vocab)
             self._octets = _Octets(_octets_by_id(file))
-            self._space = [file.model.vocab[f"{OCTET}{octet:02X}>"] for octet in SPACE.encode()]
+            self._space = [file.model.vocab[f"<0x{octet:02X}>"] for octet in SPACE.encode()]
         except (KeyError, ValueError) as error:
             raise _unusable(f"its pieces and merges do not belong together: {error}") from error
         self._characters = open_tokenizer(_characters_only(file))
@@ -143,8 +144,8 @@ def _added_ids(file: _File) -> dict[str, int]:
 
 
 def _octets(piece: str) -> bytes:
-    if piece.startswith(OCTET):
-        return bytes.fromhex(piece[len(OCTET) : -1])
+    if octet := OCTET.fullmatch(piece):
+        return bytes.fromhex(octet[1])
     return piece.replace(SPACE, " ").encode()
 
 
@@ -154,7 +155,7 @@ def _characters_only(file: _File) -> bytes:
     few = {
         piece: i
         for piece, i in model.vocab.items()
-        if len(piece) == 1 or piece.startswith(OCTET) or piece == model.unk_token
+        if len(piece) == 1 or OCTET.fullmatch(piece) or piece == model.unk_token
     }
     few |= _added_ids(file)
     small = model.model_copy(update={"vocab": few, "merges": []})

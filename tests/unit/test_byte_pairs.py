@@ -42,6 +42,14 @@ def like_gemma(content: Json) -> None:
         content["model"]["merges"].insert(0, [left, right])
 
 
+def hex_in_words(content: Json) -> None:
+    """Pieces of texts that hold addresses: they begin as that of an octet does."""
+    vocabulary = content["model"]["vocab"]
+    for left, right in (("<", "0"), ("<0", "x"), ("<0x", "1"), ("<0x1", "a"), ("<0x1a", "2")):
+        vocabulary.setdefault(left + right, len(vocabulary))
+        content["model"]["merges"].insert(0, [left, right])
+
+
 def in_one_string(content: Json) -> None:
     """As transformers before 4.45 wrote merges."""
     merges = content["model"]["merges"]
@@ -51,6 +59,7 @@ def in_one_string(content: Json) -> None:
 CASES = {
     "as trained": tokenizer_json(),
     "like Gemma's": changed(like_gemma),
+    "addresses": changed(hex_in_words),
     "old merges": changed(in_one_string),
     "no merges": tokenizer_json(merges=False),
 }
@@ -69,6 +78,7 @@ pieces = st.sampled_from(
         "<late>",
         *SPECIAL,
         "<0x0A>",
+        "<0x1a2>",
         "▁",
         "é😀",
     ]
