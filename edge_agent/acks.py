@@ -5,9 +5,10 @@ brought the delivery. When a connection ends, what is unacknowledged is set asid
 session sends it again, marked DUP, and the entry takes up where it was, so that no work is done
 twice. A new session starts empty, because its packet identifiers mean other messages.
 
-Some brokers give each message the lowest free packet identifier, so that two equal messages in a
-row look like one delivered twice. ``Delivery.repeat`` tells them apart: it counts how often this
-packet identifier has brought the same bytes and been acknowledged before.
+Some brokers give each message the lowest free packet identifier, so that a message equal to an
+earlier one looks like that delivered twice. ``Delivery.repeat`` tells them apart: it counts how
+often this packet identifier has brought the same bytes and been acknowledged before, whatever came
+in between, as far back as ``REMEMBERED_ACKS``.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class AckLedger:
     def __init__(self) -> None:
         self._entries: dict[int, Entry] = {}
         self._set_aside: dict[int, Entry] = {}
-        self._acked: OrderedDict[int, tuple[int, int]] = OrderedDict()
+        self._acked: OrderedDict[int, int] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -85,16 +86,22 @@ class AckLedger:
             yield entry.delivery
 
     def _counted(self, delivery: Delivery) -> Delivery:
-        content, repeat = self._acked.get(delivery.mid, (0, 0))
-        if content != hash((delivery.topic, delivery.payload)):
+        repeat = self._acked.get(_look(delivery))
+        if repeat is None:
             return delivery
         return replace(delivery, repeat=repeat if delivery.dup else repeat + 1)
 
     def _remember(self, delivery: Delivery) -> None:
-        self._acked[delivery.mid] = (hash((delivery.topic, delivery.payload)), delivery.repeat)
-        self._acked.move_to_end(delivery.mid)
+        look = _look(delivery)
+        self._acked[look] = delivery.repeat
+        self._acked.move_to_end(look)
         if len(self._acked) > REMEMBERED_ACKS:
             self._acked.popitem(last=False)
+
+
+def _look(delivery: Delivery) -> int:
+    """What a redelivery of it would look like."""
+    return hash((delivery.mid, delivery.topic, delivery.payload))
 
 
 def _same(one: Delivery, other: Delivery) -> bool:

@@ -178,6 +178,18 @@ def test_equal_messages_under_one_packet_identifier_are_counted() -> None:
     assert other.delivery.repeat == 0
 
 
+def test_equal_messages_with_others_in_between_are_counted() -> None:
+    """As of a door that opens and shuts: each time is an event of its own, with its own id."""
+    ledger = AckLedger()
+    repeats = []
+    for text in ("open", "shut", "open", "shut", "open"):
+        entry = ledger.arrive(delivery(text, mid=1))
+        assert entry is not None
+        repeats.append(entry.delivery.repeat)
+        assert len(list(ledger.release())) == 1
+    assert repeats == [0, 0, 1, 1, 2]
+
+
 class BrokerModel(RuleBasedStateMachine):
     """A simple broker that sends in order, and again after a reconnect, beside the ledger.
 
