@@ -32,7 +32,7 @@ from tools.data import Vocabulary
 from tools.errors import ToolError
 from tools.evaluation.metrics import Scores, score
 from tools.evaluation.progress import progress_bars
-from tools.evaluation.running import predict_all
+from tools.evaluation.running import predict_all, read_bundle
 from tools.export import build
 from tools.learning.batches import Batcher, load_tokenizer
 from tools.learning.checkpoint import Checkpoint
@@ -235,6 +235,7 @@ def refuse_unfit(job: Job) -> None:
             f"{job.data} lies in {job.out}, which training replaces",
             "keep messages and bundles in different folders",
         )
+    refuse_writers(job.teachers)
     nothing = Vocabulary(("route",), ())
     try:
         pack.manifest(pack.Contents(job.name, job.version, b"", Path(TOKENIZER), nothing, 8), {})
@@ -245,6 +246,16 @@ def refuse_unfit(job: Job) -> None:
         ) from error
     job.out.parent.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=job.out.parent).close()
+
+
+def refuse_writers(teachers: Sequence[Path]) -> None:
+    """Raises ToolError where a teacher is none, and BundleError where it cannot be read."""
+    for path in teachers:
+        if read_bundle(path).manifest.kind == "generator":
+            raise ToolError(
+                f"teacher {path} writes, and knows neither routes nor labels",
+                "name a bundle that sorts and marks, or leave --teacher out",
+            )
 
 
 def _draft(vocabulary: Vocabulary, encoder: Encoder) -> pack.Contents:

@@ -19,6 +19,7 @@ from edge_agent.manifest import MODEL
 from edge_agent.specialists import load_specialist
 from tests.support.small_site import small_site
 from tests.support.tiny_bases import MAKERS
+from tests.support.tiny_generator import tiny_generator
 from tools.__main__ import main
 from tools.learning.checkpoint import Checkpoint
 
@@ -145,6 +146,22 @@ def test_a_teacher_of_other_routes_is_refused(
     more = ("--teacher", str(tmp_path / "teacher"))
     assert main(arguments(bases["bert"], site, tmp_path / "student", *more)) == 2
     assert "knows no question among its routes" in capsys.readouterr().err
+
+
+def test_a_teacher_that_writes_or_is_missing_is_refused(
+    bases: dict[str, Path], site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is read or trained."""
+    writer = tiny_generator(tmp_path / "writer")
+    for teacher, said in (
+        (writer, "writes, and knows neither"),
+        (tmp_path / "b", "no such folder"),
+    ):
+        more = ("--teacher", str(teacher))
+        assert main(arguments(bases["bert"], site, tmp_path / "student", *more)) == 2
+        shown = capsys.readouterr()
+        assert said in shown.err
+        assert not shown.out
 
 
 def test_without_dev_some_messages_are_held_out(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from pathlib import Path
 
@@ -267,3 +268,14 @@ def test_a_folder_with_a_provenance_file_of_others_is_not_replaced(
     with pytest.raises(ToolError, match="is no base that was cut down"):
         drop_layers(bases["bert"], (0,), tmp_path)
     assert (tmp_path / "provenance.json").is_file()
+
+
+def test_a_full_disk_ends_with_a_fix(bases: dict[str, Base], tmp_path: Path) -> None:
+    """As everywhere else in a training."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16 << 10, old[1]))
+    try:
+        with pytest.raises(ToolError, match=r"model\.safetensors cannot be written"):
+            drop_layers(bases["bert"], (0,), tmp_path / "small")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)

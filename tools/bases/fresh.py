@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from tokenizers import (
     Regex,
     Tokenizer,
@@ -31,6 +30,7 @@ from torch import Tensor
 from edge_agent.types import JsonObject
 from tools.bases.base import ORIGIN, Base, open_base
 from tools.bases.digests import sha256_of
+from tools.bases.saving import save_weights
 from tools.bases.vectors import word_vectors
 
 SHAPE = Path(__file__).with_name("small_gemma3.json")
@@ -80,7 +80,7 @@ def fresh_base(
         pieces = sorted(vocabulary, key=vocabulary.__getitem__)
         take_words(weights[WORDS], word_vectors(words_of, pieces, config["hidden_size"]))
         name += f", words of {words_of.provenance()['name']}"
-    save_file(weights, folder / "model.safetensors")
+    save_weights(weights, folder / "model.safetensors")
     origin = {"name": name, "licence": "Apache-2.0",
               "sha256": sha256_of(folder / "model.safetensors")}  # fmt: skip
     (folder / ORIGIN).write_text(json.dumps(origin), encoding="utf-8")

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from tools.bases.base import ORIGIN, Base, open_base, read_origin, read_tokenizer
 from tools.bases.pieces import SAFETY_PIECES, trimmed
+from tools.bases.saving import save_weights
 from tools.errors import ToolError
 from tools.trunks.gemma3_shape import layer_kinds
 from tools.trunks.settings import Settings
@@ -126,7 +126,7 @@ def _write(base: Base, derived: Derived, out: Path) -> Base:
     origin = base.provenance()
     changes = [*origin.get("changes", []), derived.change]
     tensors = {name: tensor.contiguous() for name, tensor in derived.tensors.items()}
-    save_file(tensors, fresh / "model.safetensors", {"format": "pt"})
+    save_weights(tensors, fresh / "model.safetensors", {"format": "pt"})
     (fresh / "tokenizer.json").write_text(derived.tokenizer, encoding="utf-8")
     _write_json(fresh / "config.json", _plain(derived.config, base.architecture))
     _write_json(fresh / "special_tokens_map.json", _special_names(base))
