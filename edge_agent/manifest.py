@@ -83,6 +83,8 @@ class GenerationTask(Strict):
     def _one_text(self) -> GenerationTask:
         if "{text}" not in self.prompt:
             raise ValueError("prompt must hold {text}: there the text is put")
+        if not self.prompt.replace("{text}", ""):  # of an empty text, nothing would be left to read
+            raise ValueError("prompt must hold more than {text}: what is to be written about it")
         return self
 
 

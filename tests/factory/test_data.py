@@ -188,7 +188,7 @@ def test_pairs_of_one_text_are_held_out_together_and_never_all(tmp_path: Path) -
     rows = [{"text": f"pump {i // 4}", "output": f"{i}"} for i in range(80)]
     folder = write(tmp_path / "site", train=rows)
     task = tmp_path / "task.json"
-    task.write_text(json.dumps({"prompt": "{text}"}))
+    task.write_text(json.dumps({"prompt": "About {text}"}))
     corpus = read_writing(folder, task, RECIPE)
     assert len(corpus.dev) == 8
     assert not {p.text for p in corpus.epochs[0]} & {p.text for p in corpus.dev}

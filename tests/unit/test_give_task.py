@@ -48,6 +48,7 @@ def test_a_bundle_gets_another_task(tmp_path: Path, capsys: pytest.CaptureFixtur
         ({**SUMMARY, "temperature": 3}, "temperature: "),
         ({**SUMMARY, "output_schema": {"type": "string", "format": "date"}}, "/format"),
         ({**SUMMARY, "prompt": "{text}" + "word " * 300}, "leaves 0 tokens"),
+        ({**SUMMARY, "prompt": "{text}{text}"}, "must hold more than {text}"),
     ],
 )
 def test_a_task_that_cannot_be_done_is_refused(
@@ -92,8 +93,9 @@ def test_places_that_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str
     tiny_generator(tmp_path / "in")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "todo.txt").write_text("x")
-    assert give(tmp_path, SUMMARY, "in") == 2
-    assert "is the bundle itself" in capsys.readouterr().err
+    for place in ("in", "in/new"):
+        assert give(tmp_path, SUMMARY, place) == 2
+        assert "is the bundle itself" in capsys.readouterr().err
     for manifest in (None, "", "[]", '{"name": "not of ours"}'):
         if manifest is not None:
             (tmp_path / "notes" / MANIFEST).write_text(manifest)

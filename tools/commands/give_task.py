@@ -30,8 +30,10 @@ def run(options: argparse.Namespace) -> int:
     from tools.commands.train import bundle_name  # noqa: PLC0415
 
     refuse_foreign_folder(options.out)
-    if options.out.resolve() == options.bundle.resolve():
-        raise ToolError(f"{options.out} is the bundle itself", "choose another folder: --out NEW")
+    if options.out.resolve().is_relative_to(options.bundle.resolve()):
+        raise ToolError(
+            f"{options.out} is the bundle itself or lies in it", "choose another folder: --out NEW"
+        )
     bundle = load_bundle(options.bundle)
     if bundle.manifest.kind != "generator":
         raise ToolError(
