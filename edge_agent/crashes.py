@@ -44,8 +44,8 @@ class CrashRecord:
             self.counts = self._read_counts()
             self._last_oom_kills = _read(folder / "oom-kills")
             self._take_stock(evidence)
-            (folder / "oom-kills").write_text(oom_kills())
-            self._dump: TextIO = dump.open("w", encoding="utf-8")
+            _write(folder / "oom-kills", oom_kills())
+            self._dump: TextIO = _emptied(dump)
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise  # the folder is well: a link stands in it
@@ -108,7 +108,7 @@ class CrashRecord:
     def _write_counts(self) -> None:
         newest = dict(list(self.counts.items())[-MAX_COUNTS:])
         with suppress(OSError):  # a full disk ends no agent: this run remembers them all the same
-            self._counts_file.write_text(json.dumps(newest), encoding="utf-8")
+            _write(self._counts_file, json.dumps(newest))
 
 
 def oom_kills() -> str:
@@ -124,6 +124,17 @@ def _map(path: Path, size: int) -> mmap.mmap:
         return mmap.mmap(descriptor, size)
     finally:
         os.close(descriptor)
+
+
+def _emptied(path: Path) -> TextIO:
+    """For writing, and never through a link."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o666), "w", encoding="utf-8")
+
+
+def _write(path: Path, text: str) -> None:
+    with _emptied(path) as file:
+        file.write(text)
 
 
 def _read(path: Path) -> str:

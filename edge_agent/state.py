@@ -57,7 +57,7 @@ def default_runtime_dir() -> Path:
         return Path(given.split(":")[0])
     if given := os.environ.get("XDG_RUNTIME_DIR"):
         return Path(given) / "edge-agent"
-    return Path("/dev/shm") / f"edge-agent-{os.getuid()}"  # noqa: S108 - made 0700, owner checked
+    return Path("/dev/shm") / f"edge-agent-{os.getuid()}"  # noqa: S108 - our folder in it is made 0700
 
 
 def _file(folder: Path) -> Path:

@@ -177,11 +177,23 @@ def test_a_folder_that_cannot_be_made_is_a_set_up_error(tmp_path: Path) -> None:
     assert str(tmp_path) in caught.value.fix
 
 
-def test_a_link_in_the_place_of_the_notes_is_not_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["working", "crash.txt", "oom-kills"])
+def test_a_link_in_the_place_of_the_notes_is_not_followed(tmp_path: Path, name: str) -> None:
     """Who can write to the folder must not make us write elsewhere."""
     (tmp_path / "target").write_text("precious")
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "working").symlink_to(tmp_path / "target")
+    (tmp_path / "run" / name).symlink_to(tmp_path / "target")
     with pytest.raises(OSError, match="symbolic links"):
         CrashRecord(tmp_path / "run")
     assert (tmp_path / "target").read_text() == "precious"
+
+
+def test_a_link_in_the_place_of_the_counts_is_not_followed(tmp_path: Path) -> None:
+    """It costs the memory of the next start, and nothing of anybody else."""
+    (tmp_path / "target").write_text("{}")
+    folder = tmp_path / "run"
+    die(folder, AT_WORK.format(deed=RAISE), "a bug", FIRST)
+    (folder / "crash-counts.json").unlink(missing_ok=True)
+    (folder / "crash-counts.json").symlink_to(tmp_path / "target")
+    assert counts(folder) == {FIRST: 1}
+    assert (tmp_path / "target").read_text() == "{}"
