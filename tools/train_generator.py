@@ -18,7 +18,7 @@ from edge_agent.bundle import Bundle, load_bundle
 from edge_agent.errors import InferenceFailed
 from edge_agent.generator import GeneratorSpecialist
 from edge_agent.inference.byte_pairs import BytePairs
-from edge_agent.inference.grammar import Grammar
+from edge_agent.inference.grammar import Constraint, Grammar
 from edge_agent.inference.prompt import PromptEncoder
 from edge_agent.manifest import GOLDEN
 from edge_agent.types import Output
@@ -168,19 +168,29 @@ def refuse_unwritable(
     schema, stops = corpus.task.output_schema, contents.stop_ids()
     grammar = Grammar(tokens.tokenizer, schema, vocabulary, stops)
     for pair in [*corpus.epochs[0], *corpus.dev]:
+        answer, most = tokens.answer(pair.answer), corpus.task.max_output_tokens
+        if len(answer) > most:
+            raise ToolError(
+                f"the output {pair.answer} for {pair.text!r} has {len(answer)} tokens",
+                f"raise max_output_tokens of the task, which is {most}, or ask for less",
+            )
         read = tokens.prompts.encode(pair.text).text
         try:
-            constraint = grammar.start(read)
-            for token in tokens.answer(pair.answer):
-                constraint.accept(token)
-            if not constraint.finished:
-                constraint.accept(stops[0])
+            _write(grammar.start(read), answer, stops[0])
         except InferenceFailed as error:
             raise ToolError(
                 f"the output {pair.answer} for {pair.text!r} cannot be written: {error.problem}",
                 "change it, or the schema; an extractive string is a run of whole words of the "
                 "text, and a text no longer than the prompt has room for",
             ) from error
+
+
+def _write(constraint: Constraint, answer: Sequence[int], stop: int) -> None:
+    """From its first token to its end. Raises InferenceFailed."""
+    for token in answer:
+        constraint.accept(token)
+    if not constraint.finished:
+        constraint.accept(stop)
 
 
 def judged(contents: Contents, model: Gemma3Generator, pairs: Sequence[Pair]) -> Verdict:

@@ -242,6 +242,28 @@ def test_an_output_that_is_not_whole_is_refused(
     assert "for '!' cannot be written" in capsys.readouterr().err
 
 
+def test_an_output_longer_than_the_task_permits_is_refused(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be learnt, and cut by its limit each time it is written."""
+    site = writing_site(tmp_path / "site", max_output_tokens=4)
+    assert main(arguments(base, site, tmp_path / "out")) == 2
+    assert "raise max_output_tokens of the task, which is 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_no_pairs_are_too_few(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], held_out: bool
+) -> None:
+    """Else a bundle would be packed that has learnt nothing."""
+    site = writing_site(tmp_path / "site")
+    (site / "train.jsonl").write_text("\n", encoding="utf-8")
+    if not held_out:
+        (site / "dev.jsonl").unlink()
+    assert main(arguments(base, site, tmp_path / "out")) == 2
+    assert "has too few pairs" in capsys.readouterr().err
+
+
 def test_a_line_that_is_no_pair_is_named(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

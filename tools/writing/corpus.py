@@ -78,6 +78,8 @@ def _site(folder: Path, task: GenerationTask, recipe: Recipe) -> WritingCorpus:
         dev = read_pairs(folder / "dev.jsonl", schema)
     if not dev:
         train, dev = _held_out(folder, train)
+    if not train:
+        raise ToolError(f"{folder} has too few pairs", "write more lines into train.jsonl")
     count = recipe.epochs_over(len(train))
     return WritingCorpus(task, [train] * count, dev, folder.resolve().name)
 
