@@ -115,6 +115,11 @@ class Config(BaseSettings):
     def _no_loop(self) -> Config:
         outputs = [f"{self.prefix}/{kind}" for kind in ("event/+", "error", "state", "health")]
         outputs.append(f"{self.reply_prefix}/#")
+        if overlap(self.request_filter, f"{self.reply_prefix}/+/#"):
+            raise ValueError(
+                f"replies below output.reply_prefix {self.reply_prefix!r} could be requests on "
+                f"{self.request_filter!r}; choose another, such as '{self.prefix}/reply'"
+            )
         for source in self.source:
             for output in outputs:
                 if overlap(source.filter, output):

@@ -167,6 +167,19 @@ def test_a_loop_through_a_moved_reply_prefix_is_refused(write: Any) -> None:
     assert "site/answers/#" in problem(write(PLAIN + '[output]\nreply_prefix = "site/answers"\n'))
 
 
+@pytest.mark.parametrize("prefix", ["edge/t", "edge/t/request", "edge"])
+def test_replies_that_would_be_requests_are_refused(write: Any, prefix: str) -> None:
+    """Whoever asks could have the agent ask itself."""
+    said = problem(write(PLAIN + f'[output]\nreply_prefix = "{prefix}"\n'))
+    assert "edge/t/request/+" in said
+    assert "edge/t/reply" in said
+
+
+def test_replies_beside_requests_are_none(write: Any) -> None:
+    """Requests are one level long."""
+    assert load_config(write(PLAIN + '[output]\nreply_prefix = "edge/t/request/a"\n'), [])
+
+
 @pytest.mark.parametrize("filter_", ["a/#/b", "a+", "", "##"])
 def test_a_bad_filter_is_named(write: Any, filter_: str) -> None:
     """With the rule it breaks."""
