@@ -31,6 +31,8 @@ FOREIGN = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
 )
+RUNNING = (*FOREIGN, RuntimeError, ValueError)
+"""A run with bindings raises the one, inputs that are missing the other."""
 EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 PAST, PRESENT, HIDDEN = "past_key_values.", "present.", "hidden"
 PROVIDERS = ["CPUExecutionProvider"]
@@ -93,6 +95,11 @@ class CachedSession(Session):
         self, model: bytes, threads: int, context_tokens: int, folder: Path | None = None
     ) -> None:
         super().__init__(model, threads, folder)
+        if HIDDEN not in self.outputs:
+            raise BundleError(
+                f"{MODEL} has no output {HIDDEN}, but {', '.join(self.outputs)}",
+                "pack the bundle again: its parts do not belong together",
+            )
         self.context_tokens = context_tokens
         self._binding = self._session.io_binding()
         shapes = {item.name: item.shape for item in self._session.get_outputs()}
@@ -127,7 +134,7 @@ def _wall() -> Iterator[None]:
     """What onnxruntime raises while it runs is no concern of the rest."""
     try:
         yield
-    except FOREIGN as error:
+    except RUNNING as error:
         raise InferenceFailed(
             f"the model failed on this input: {error}",
             "try the text with `edge-agent infer`; pack the bundle again if it fails on all",
