@@ -13,7 +13,7 @@ from tools.bases.pieces import SAFETY_PIECES
 from tools.bases.stops import stop_names
 from tools.bases.trim import trim_vocabulary
 from tools.bundling.generator import Contents, write_manifest, write_model
-from tools.bundling.pack import CARD
+from tools.bundling.pack import CARD, refuse_misnamed
 from tools.bundling.place import refuse_foreign_folder, replacing
 from tools.errors import ToolError
 from tools.trunks.gemma3_generator import Gemma3Generator, load_generator, refuse_other_families
@@ -56,6 +56,7 @@ class Job:
 def run(job: Job) -> Bundle:
     """Reads, quantises, writes, and loads back as the agent does. Raises ToolError."""
     refuse_foreign_folder(job.out)
+    refuse_misnamed(job.name, job.version)
     whole = open_base(job.folder)
     refuse_other_families(whole)
     stops = stop_names(job.folder, read_tokenizer(whole.tokenizer))

@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import mean
 
 import torch
-from pydantic import ValidationError
 
 from edge_agent.bundle import Bundle
 from edge_agent.inference.encode import TextEncoder
@@ -236,14 +235,7 @@ def refuse_unfit(job: Job) -> None:
             "keep messages and bundles in different folders",
         )
     refuse_writers(job.teachers)
-    nothing = Vocabulary(("route",), ())
-    try:
-        pack.manifest(pack.Contents(job.name, job.version, b"", Path(TOKENIZER), nothing, 8), {})
-    except ValidationError as error:
-        raise ToolError(
-            f"no bundle can be named {job.name} {job.version}: {error.errors()[0]['msg']}",
-            "use a name of lower-case letters, digits, . _ - and a version like 1.2.0",
-        ) from error
+    pack.refuse_misnamed(job.name, job.version)
     job.out.parent.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=job.out.parent).close()
 

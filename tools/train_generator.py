@@ -28,7 +28,7 @@ from tools.bases.stops import END_OF_TURN, stop_names
 from tools.bases.trim import trim_vocabulary
 from tools.bundling.generator import Contents, write_manifest, write_model
 from tools.bundling.generator_card import generator_card
-from tools.bundling.pack import CARD, plain_tokenizer
+from tools.bundling.pack import CARD, plain_tokenizer, refuse_misnamed
 from tools.bundling.place import refuse_foreign_folder, replacing
 from tools.errors import ToolError
 from tools.evaluation.fields import score_writing
@@ -69,6 +69,7 @@ class Job:
 def run(job: Job) -> Bundle:
     """Trains, exports, packs. The old bundle stays until the end. Raises ToolError."""
     refuse_foreign_folder(job.out)
+    refuse_misnamed(job.name, job.version)
     job.out.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     torch.manual_seed(job.recipe.seed)

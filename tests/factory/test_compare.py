@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_bundle import LABELS, ROUTES, tiny_bundle
+from tests.support.tiny_generator import tiny_generator
 from tools.commands import compare as command
+from tools.errors import ToolError
 from tools.evaluation.comparison import PairedTest, compare, mcnemar
 from tools.evaluation.report import verdict
 
@@ -162,3 +164,12 @@ def test_the_better_one_is_packed_next_and_the_worse_one_looked_at(
     assert "route accuracy: challenger is worse" in shown
     assert "route: 20 messages broken" in shown
     assert f"next: python -m tools evaluate {weak}" in shown
+
+
+def test_a_bundle_that_writes_is_told_how_to_be_scored(file: Path, tmp_path: Path) -> None:
+    """Whichever of the two it is."""
+    marks, writes = tiny_bundle(tmp_path / "m"), tiny_generator(tmp_path / "w")
+    for pair in ((marks, writes), (writes, marks)):
+        with pytest.raises(ToolError, match="writes; those that sort and mark") as caught:
+            run(*pair, file)
+        assert caught.value.fix.endswith(f"python -m tools evaluate {writes} {file}")

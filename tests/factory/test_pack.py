@@ -265,3 +265,13 @@ def test_a_place_that_cannot_be_written_is_said_with_its_fix(bundle: Path, tmp_p
     with pytest.raises(ToolError, match=r"Not a directory|File exists") as refused:
         run(bundle, "--out", tmp_path / "file" / "x.tar.gz")
     assert "folder" in refused.value.fix
+
+
+def test_what_is_no_folder_is_said_in_words_of_the_tools(bundle: Path, tmp_path: Path) -> None:
+    """Nothing here has a configuration."""
+    packed = tmp_path / "x.tar.gz"
+    run(bundle, "--out", packed)
+    for path, fix in ((packed, f"tar -xf {packed}"), (tmp_path / "no", "python -m tools train")):
+        with pytest.raises(ToolError) as caught:
+            run(path, "--out", tmp_path / "y.tar.gz")
+        assert fix in caught.value.fix

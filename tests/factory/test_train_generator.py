@@ -278,3 +278,15 @@ def test_options_of_encoders_are_refused(
 ) -> None:
     assert main(arguments(base, site, tmp_path / "out", "--layers", "1")) == 2
     assert "--layers is for bundles that sort and mark" in capsys.readouterr().err
+
+
+def test_a_version_no_manifest_can_say_is_refused_before_training(
+    base: Path, site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And before an export."""
+    out = ("--out", str(tmp_path / "out"), "--version", "1 0")
+    assert main(arguments(base, site, tmp_path / "out", "--version", "1 0")) == 2
+    assert main(["export-gemma3", str(base), *out]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.count("no bundle can be named out 1 0") == 2
+    assert not shown.out

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from edge_agent.bundle import Bundle, load_bundle
 from edge_agent.manifest import GOLDEN, MANIFEST, MODEL, TOKENIZER, Calibration, FileEntry, Manifest
 from edge_agent.types import Prediction
 from tools.corpus.annotation import Example
 from tools.data import Vocabulary
+from tools.errors import ToolError
 
 CARD = "MODEL_CARD.md"
 GOLDEN_MESSAGES = 32
@@ -104,6 +107,18 @@ def manifest(contents: Contents, files: dict[str, FileEntry]) -> Manifest:
         provenance=contents.provenance,
         files=files or {MODEL: nothing, TOKENIZER: nothing},
     )
+
+
+def refuse_misnamed(name: str, version: str) -> None:
+    """Raises ToolError where no manifest can say that name or version."""
+    nothing = Vocabulary(("route",), ())
+    try:
+        manifest(Contents(name, version, b"", Path(TOKENIZER), nothing, 8), {})
+    except ValidationError as error:
+        raise ToolError(
+            f"no bundle can be named {name} {version}: {error.errors()[0]['msg']}",
+            "use a name of lower-case letters, digits, . _ - and a version like 1.2.0",
+        ) from error
 
 
 def golden_choice(pairs: Sequence[Pair]) -> list[Pair]:

@@ -31,14 +31,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """0 when the archive is written and was read back. Raises ToolError and AgentError."""
     from edge_agent.archive import check_format  # noqa: PLC0415
-    from edge_agent.bundle import load_bundle  # noqa: PLC0415
     from edge_agent.golden import proof  # noqa: PLC0415
     from tools.bundling.changed import changed  # noqa: PLC0415
     from tools.evaluation.output import unheard  # noqa: PLC0415
+    from tools.evaluation.running import read_bundle  # noqa: PLC0415
 
     check_format(options.out)
     _refuse_place(options)
-    bundle = load_bundle(options.bundle)
+    bundle = read_bundle(options.bundle)
     asked = {"name": options.name, "version": options.version}
     contents = changed(bundle, {key: value for key, value in asked.items() if value})
     if options.sign:

@@ -6,6 +6,7 @@ Knows nothing of training data; where the two answer different things, it says s
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.bundle import Bundle
 from edge_agent.manifest import Manifest
 from tools.corpus.annotation import Example
 from tools.data import read_jsonl
+from tools.errors import ToolError
 from tools.evaluation.evaluate import Interval, Rated, comparable, rate, strangers
 from tools.evaluation.metrics import Pair, is_exact, predicted_route
 from tools.evaluation.progress import progress_bars
@@ -155,6 +158,8 @@ def compare(champion: Path, challenger: Path, file: Path, threads: int = 1) -> C
     """Runs both bundles and tests every score that compares. Raises ToolError, BundleError."""
     examples = read_jsonl(file)
     bundles = [read_bundle(path) for path in (champion, challenger)]
+    for bundle in bundles:
+        refuse_writer(bundle, file)
     sides = []
     with progress_bars() as bars:
         for bundle in bundles:
@@ -162,6 +167,16 @@ def compare(champion: Path, challenger: Path, file: Path, threads: int = 1) -> C
             run = run_bundle(bundle, [e.text for e in named], threads, bars)
             sides.append(Side(run, rate(named, run.predictions, heads_of(bundle.manifest))))
     return Comparison(file, *sides, paired_tests(*sides), flips(*sides), notes_on(examples, *sides))
+
+
+def refuse_writer(bundle: Bundle, file: Path) -> None:
+    """Raises ToolError for a bundle that writes: its outputs have no routes nor labels."""
+    if bundle.manifest.kind == "generator":
+        named = shlex.join(["python", "-m", "tools", "evaluate", str(bundle.path), str(file)])
+        raise ToolError(
+            f"bundle {bundle.path} writes; those that sort and mark can be compared",
+            f"score each that writes by itself: {named}",
+        )
 
 
 def paired_tests(champion: Side, challenger: Side) -> list[PairedTest]:
