@@ -63,9 +63,8 @@ class Agent:
         self._standing = Standing(self._writer, report, self._work, self._reloader)
         self._identity = Identity(config.client_id)
         self._session: base.SessionStarted | None = None
-        self._ready = False
+        self._ready = self._said_stopped = False
         self._stop_by_s: float | None = None
-        self._said_stopped = False
         self._watchdog = Every(surroundings.watchdog_s)
         self._health_due = Every(config.health.interval_s)
         self._look_due = Every(config.reload.watch_s)
@@ -92,6 +91,8 @@ class Agent:
             if signal is None:
                 return
             self._handle(signal)
+            if self._watchdog.due_in_s(self._now_s) == 0:
+                return  # arrays of a thousand bad items may take seconds each
 
     def _handle(self, signal: base.Signal) -> None:
         """``LossyArrived`` only wakes the loop: the next batch takes what fits."""
@@ -234,8 +235,7 @@ class Agent:
     def _idle_s(self) -> float:
         """How long nothing needs doing unless a signal comes."""
         waits = [LONGEST_WAIT_S]
-        due_in_s = self._work.due_in_s()
-        if due_in_s is not None and self._may_work():
+        if (due_in_s := self._work.due_in_s()) is not None and self._may_work():
             waits.append(due_in_s)
         if (self.inbox.lossy and self._may_work()) or self._may_shadow():
             waits.append(0.0)

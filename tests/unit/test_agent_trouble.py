@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from edge_agent.errors import BrokerRefused, InferenceFailed
-from edge_agent.transport.base import Crashed
+from edge_agent.systemd import Notifier
+from edge_agent.transport.base import Asked, Crashed
 from edge_agent.types import Publication
 from tests.unit.site import Site, health, watched
 
@@ -182,3 +184,15 @@ def test_health_larger_than_the_broker_takes(site: Site) -> None:
     assert site.said("health") == []
     assert len(site.acked) == 1
     assert max(packet_bytes(p) for p in site.broker.published) <= 1000
+
+
+def test_slow_signals_do_not_starve_the_watchdog(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many wait: it is fed between two of them, at most one after it was due."""
+    fed: list[float] = []
+    monkeypatch.setattr(Notifier, "alive", lambda _: fed.append(site.now_s))
+    site.watchdog_s = 5
+    slow = Asked(lambda _: site.wait(3)())
+    site.run(lambda: [site.inbox.put(slow) for _ in range(20)])
+    assert max(after - before for before, after in pairwise(fed)) <= 5 + 2 * 3
