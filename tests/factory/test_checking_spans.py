@@ -142,3 +142,18 @@ def test_ends_that_are_included_are_one_finding_a_file(folder: Path) -> None:
     write(folder, train=rows)
     assert codes(folder) == {"ends-included": 1}
     assert "60 of 60" in only(folder, "ends-included").problem
+
+
+def test_a_long_text_is_measured_once() -> None:
+    """A megabyte, measured anew up to each of its characters, took minutes."""
+    measured = 0
+
+    def octets(text: str) -> int:
+        nonlocal measured
+        measured += len(text)
+        return len(text.encode())
+
+    text = "é pump " * 100
+    (mark,) = spans._recounted(text, (Mark(3, 7, "asset"),), octets) or ()
+    assert text[mark.start : mark.end] == "pump"
+    assert measured == len(text)

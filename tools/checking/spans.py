@@ -7,7 +7,7 @@ that are included. They are recognised, and shown with the offsets that were mea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from tools.checking.findings import Finding, quote
 from tools.checking.reading import Data, Entry, Mark
@@ -132,7 +132,8 @@ def _recounted(
     text: str, marks: tuple[Mark, ...], measure: Callable[[str], int]
 ) -> tuple[Mark, ...] | None:
     """The spans in characters, were their offsets in the other unit. None: within a character."""
-    place = {measure(text[:i]): i for i in range(len(text) + 1)}
+    sizes = accumulate(map(measure, text), initial=0)
+    place = {size: i for i, size in enumerate(sizes)}
     if not all(m.start in place and m.end in place for m in marks):
         return None
     return tuple(Mark(place[m.start], place[m.end], m.label, m.surface) for m in marks)
