@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULT = Path("models/gateway-default")
 OWN: dict[str, object] = {
-    "epochs": 8,
+    "epochs": 6,
     "heads_first": 0.1,
     "hole_share": 0.1,
     "abstain_cost": 0.0,
