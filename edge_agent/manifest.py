@@ -39,7 +39,7 @@ class Strict(BaseModel):
 class Calibration(Strict):
     """What turns logits into probabilities, and when the answer is no answer.
 
-    Logits divided by a temperature near 0 overflow: probabilities were no numbers then.
+    Logits divided by a temperature near 0 overflow, and their probabilities are no numbers.
     """
 
     temperature: float = Field(1.0, ge=0.01)
