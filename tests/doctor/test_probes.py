@@ -111,6 +111,7 @@ def test_consumers_are_not_disturbed(agent: AgentProcess, watching: MqttClient) 
     state = watching.wait_for_topic("edge/t/state").json
     begin = watching.count
     clinic.require_well(*ALL, "probes.answer")
+    watching.catch_up()
     seen = watching.since(begin)
     events = [m for m in seen if "/event/" in m.topic or m.topic.endswith("/error")]
     assert events
@@ -131,6 +132,7 @@ def test_no_event_comes_of_a_probe(agent: AgentProcess, watching: MqttClient) ->
     """The agent answers the doctor's request, and counts no event."""
     found = of_agent(agent).require("probes.answer", Status.OK, "the agent answered")
     assert "fault" in found.text
+    watching.catch_up()
     assert not [m for m in watching.received if "/event/" in m.topic]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import threading
@@ -16,8 +17,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from tests.support.waiting import PATIENCE_S
+
 MAX_BACKLOG = 10_000
 """paho keeps unacknowledged publishes by packet identifier, of which there are 65535."""
+MARKS = "tests/mark"
+"""Below it stands what `catch_up` sends: it is not among the messages received."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class MqttClient:
         self._reasons: dict[int, str] = {}
         self._pending: set[int] = set()
         self._filters: list[str] = []
+        self._marks = itertools.count(1)
+        self._last_mark = b""
         self.refused: str | None = None
         self._client = client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=options.client_id, protocol=mqtt.MQTTv5
@@ -86,7 +93,7 @@ class MqttClient:
             properties=properties,
         )
         self._client.loop_start()
-        self.wait(lambda: self._connects > 0 or self.refused, 10, "connection")
+        self.wait(lambda: self._connects > 0 or self.refused, PATIENCE_S, "connection")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -98,7 +105,7 @@ class MqttClient:
         for filter_ in filters:
             self._filters.append(filter_)
             self._subscribe(filter_, qos)
-            self.wait(lambda: not self._pending, 10, f"SUBACK of {filter_}")
+            self.wait(lambda: not self._pending, PATIENCE_S, f"SUBACK of {filter_}")
 
     def publish(self, topic: str, payload: bytes | str, **more: Any) -> str:
         """Publishes at QoS 1 and waits for the PUBACK. Returns its reason, ``Success`` if granted.
@@ -106,8 +113,8 @@ class MqttClient:
         ``more``: ``qos``, ``retain``, and MQTT 5 properties by paho's names.
         """
         info = self.send(topic, payload, **more)
-        info.wait_for_publish(30)
-        assert info.is_published(), f"no PUBACK of {topic} within 30 s"
+        info.wait_for_publish(PATIENCE_S)
+        assert info.is_published(), f"no PUBACK of {topic} within {PATIENCE_S} s"
         return self._reasons.get(info.mid, "Success")
 
     def send(self, topic: str, payload: bytes | str, **more: Any) -> mqtt.MQTTMessageInfo:
@@ -141,6 +148,18 @@ class MqttClient:
             lambda: self._connects > connects and not self._pending, timeout_s, "the connection"
         )
 
+    def catch_up(self) -> None:
+        """Until all has come that the broker has for us: whatever it had taken before this call.
+
+        To one client it sends in the order in which it took what it sends. A mark at QoS 1 is
+        overtaken by messages at QoS 0 at the most, and overtakes none.
+        """
+        topic, mark = f"{MARKS}/{self.options.client_id}", str(next(self._marks)).encode()
+        if topic not in self._filters:
+            self.subscribe(topic)
+        self.publish(topic, mark)
+        self.wait(lambda: self._last_mark == mark, what="our own mark")
+
     def since(self, index: int) -> list[Received]:
         """The messages from this one on, counted from 0 in arrival order."""
         with self._changed:
@@ -152,7 +171,7 @@ class MqttClient:
         return len(self._received)
 
     def wait(
-        self, probe: Callable[[], Any], timeout_s: float = 10.0, what: str = "condition"
+        self, probe: Callable[[], Any], timeout_s: float = PATIENCE_S, what: str = "condition"
     ) -> Any:
         """The first true value of ``probe``, asked after each thing that happens here."""
         deadline_s = time.monotonic() + timeout_s
@@ -169,7 +188,10 @@ class MqttClient:
             return value
 
     def wait_for(
-        self, matching: Callable[[Received], bool], timeout_s: float = 10.0, what: str = "message"
+        self,
+        matching: Callable[[Received], bool],
+        timeout_s: float = PATIENCE_S,
+        what: str = "message",
     ) -> Received:
         """The first message received, before or after now, that matches."""
         seen = 0
@@ -182,7 +204,7 @@ class MqttClient:
         found: Received = self.wait(probe, timeout_s, what)
         return found
 
-    def wait_for_topic(self, topic: str, timeout_s: float = 10.0) -> Received:
+    def wait_for_topic(self, topic: str, timeout_s: float = PATIENCE_S) -> Received:
         """The first message on exactly this topic."""
         return self.wait_for(lambda message: message.topic == topic, timeout_s, f"a {topic}")
 
@@ -204,6 +226,11 @@ class MqttClient:
             self._changed.notify_all()
 
     def _on_message(self, _c: Any, _u: Any, message: mqtt.MQTTMessage) -> None:
+        if message.topic.startswith(MARKS):
+            with self._changed:
+                self._last_mark = message.payload
+                self._changed.notify_all()
+            return
         properties = dict(vars(message.properties)) if message.properties else {}
         received = Received(
             message.topic,

@@ -8,10 +8,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 POLL_S = 0.01
+PATIENCE_S = 60.0
+"""Longer than any wait on a machine many times slower: who waits ends as soon as it is true."""
 
 
 def wait_until(
-    probe: Callable[[], T], timeout_s: float = 10.0, what: str | Callable[[], str] = "condition"
+    probe: Callable[[], T],
+    timeout_s: float = PATIENCE_S,
+    what: str | Callable[[], str] = "condition",
 ) -> T:
     """The first true value of ``probe``. AssertionError, naming ``what``, after ``timeout_s``."""
     deadline_s = time.monotonic() + timeout_s
