@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,14 +12,12 @@ from edge_agent.answers import reference_mix
 from edge_agent.bundle import load_bundle
 from edge_agent.manifest import MODEL
 from edge_agent.specialists import load_specialist
+from tests.support.killed_training import kill_after_a_checkpoint
 from tests.support.small_site import small_site
 from tests.support.tiny_bases import MAKERS
 from tests.support.tiny_generator import tiny_generator
 from tools.__main__ import main
 from tools.learning.checkpoint import Checkpoint
-
-ROOT = Path(__file__).parents[2]
-DEADLINE_S = 120
 
 
 @pytest.fixture(scope="module")
@@ -86,27 +79,14 @@ def test_a_seed_gives_the_same_model_byte_for_byte(
 def test_a_training_killed_in_the_middle_goes_on_to_the_same_model(
     bases: dict[str, Path], site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """kill -9 as soon as there is a checkpoint; the second start ends where one run would have."""
+    """kill -9 soon after there is a checkpoint; the second start ends where one run would have."""
     killed = tmp_path / "killed"
-    command = [sys.executable, "-m", "tools", *arguments(bases["bert"], site, killed)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL
-    )
-    kill_at_first_checkpoint(process, killed.with_name("killed.training"))
-    assert process.returncode == -signal.SIGKILL
+    kill_after_a_checkpoint(arguments(bases["bert"], site, killed))
     assert not killed.exists()
     assert main(arguments(bases["bert"], site, killed)) == 0
     assert "going on after epoch" in capsys.readouterr().out
     assert main(arguments(bases["bert"], site, tmp_path / "whole")) == 0
     assert digest(killed) == digest(tmp_path / "whole")
-
-
-def kill_at_first_checkpoint(process: subprocess.Popen[bytes], checkpoint: Path) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
 
 
 @pytest.mark.parametrize(("routes", "entities"), [(True, False), (False, True)])

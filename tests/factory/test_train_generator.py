@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,7 @@ from edge_agent.generator import GeneratorSpecialist
 from edge_agent.golden import check_written
 from edge_agent.inference.grammar import Grammar
 from tests.factory.test_documented import commands
-from tests.factory.test_train import ROOT, kill_at_first_checkpoint
+from tests.support.killed_training import kill_after_a_checkpoint
 from tests.support.tiny_bases import tiny_gemma3
 from tests.support.writing_site import PAIRS, SPAN, writing_site
 from tools.__main__ import main
@@ -112,14 +108,9 @@ def test_evaluate_scores_the_fields_of_a_bundle_that_writes(
 def test_a_training_killed_in_the_middle_goes_on_to_the_same_bundle(
     base: Path, site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """kill -9 as soon as there is a checkpoint; every file ends as one run would have left it."""
+    """kill -9 soon after there is a checkpoint; every file ends as one run would have left it."""
     killed, whole = tmp_path / "killed" / "bundle", tmp_path / "whole" / "bundle"
-    command = [sys.executable, "-m", "tools", *arguments(base, site, killed)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL
-    )
-    kill_at_first_checkpoint(process, killed.with_name("bundle.training"))
-    assert process.returncode == -signal.SIGKILL
+    kill_after_a_checkpoint(arguments(base, site, killed))
     assert not killed.exists()
     assert main(arguments(base, site, killed)) == 0
     said = capsys.readouterr().out
