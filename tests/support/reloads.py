@@ -6,7 +6,6 @@ Shared by the tests and by `make soak`.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import signal
 import statistics
@@ -18,6 +17,7 @@ from pathlib import Path
 from edge_agent.presence import reload_since
 from tests.support.agent_process import AgentProcess, write_config
 from tests.support.keys import make_key, sign_bundle
+from tests.support.mqtt_client import Received
 from tests.support.reliability import Traffic
 from tests.support.versions import damage, make_huge, make_version, misrecord, point
 from tests.support.waiting import wait_until
@@ -115,6 +115,14 @@ class ReloadRun:
         assert kind.problem in told.get("problem", ""), told
         expected = kind.name if kind.outcome == "changed" else self._good_before(kind)
         assert told["model"]["version"] == expected, told
+        self._answered_by(expected)
+
+    def _answered_by(self, version: str) -> None:
+        """It answers: not all was done before it came, nor is it gone before anything is."""
+        collector = self.traffic.collector
+        begin = collector.count
+        self.traffic.send(SHARE)
+        collector.wait(lambda: version in _named(collector.since(begin)), what=f"word of {version}")
 
     def _told(self, began_s: float) -> dict[str, dict[str, str]] | None:
         if self.traffic.unanswered < SHARE:
@@ -127,6 +135,10 @@ class ReloadRun:
 
     def versions(self) -> list[str]:
         """The versions named by the events seen, without repetitions in a row."""
-        events = [m for m in self.traffic.collector.received if "/event/" in m.topic]
-        named = [json.loads(m.payload)["data"]["model"]["version"] for m in events]
+        named = _named(self.traffic.collector.received)
         return [version for version, _ in itertools.groupby(named)]
+
+
+def _named(messages: list[Received]) -> list[str]:
+    """The versions that events name."""
+    return [m.json["data"]["model"]["version"] for m in messages if "/event/" in m.topic]
