@@ -14,8 +14,9 @@ import jsonschema
 import pytest
 
 from edge_agent.wire.schema import json_schema
-from tests.support.site import PATIENCE_S, Site, unique_topic
+from tests.support.site import Site, unique_topic
 from tests.support.tiny_generator import WORK_ORDER, tiny_generator
+from tests.support.waiting import PATIENCE_S
 
 FAULT = "pump 7 leaking"
 FAULTS = 30
@@ -49,10 +50,11 @@ def test_faults_are_written_about_and_alarms_do_not_wait(writing: Site) -> None:
     """Every fault with its output; the alarm sent last is out before the last fault."""
     writing.agent.start()
     faults = [unique_topic() for _ in range(10)]
+    writing.agent.process.send_signal(signal.SIGSTOP)  # so that all are with it at one time
     for topic in faults:
         writing.send(topic, FAULT)
-    alarm = unique_topic()
-    writing.send(alarm, "gas alarm")
+    writing.send(unique_topic(), "gas alarm")
+    writing.agent.process.send_signal(signal.SIGCONT)
     for topic in faults:
         require_written(writing.results(topic)[0].json)
     routes = [m.topic.rpartition("/")[2] for m in writing.client.received if "/event/" in m.topic]
@@ -83,7 +85,7 @@ def test_killed_while_it_writes(writing: Site) -> None:
         )
         writing.agent.kill()
         writing.agent.start()
-    writing.client.wait(lambda: done(writing, texts), 60, "all events")
+    writing.client.wait(lambda: done(writing, texts), 300, "all events")
     ids: dict[str, str] = {}
     for event in events(writing):
         require_written(event)
@@ -131,6 +133,4 @@ def require_reload(site: Site, outcome: str) -> None:
         states = [m.json for m in site.client.since(before) if m.topic.endswith("/state")]
         return any(state.get("reload", {}).get("outcome") == outcome for state in states)
 
-    site.client.wait(
-        told, PATIENCE_S, lambda: f"a reload that ends {outcome}: {site.agent.stderr[-1500:]}"
-    )
+    site.client.wait(told, PATIENCE_S, f"a reload that ends {outcome}")
