@@ -38,11 +38,11 @@ def test_retained_messages_are_read_where_configured(make_site: Callable[..., Si
 
 
 def test_an_expired_message_is_a_dead_letter(make_site: Callable[..., Site]) -> None:
-    """Its expiry of one second passes while it waits for its batch; its neighbour is worked on."""
-    site = make_site(batch={"max_wait_ms": 3000})
+    """Its expiry of two seconds passes while it waits for its batch; its neighbour is worked on."""
+    site = make_site(batch={"max_wait_ms": 4000})
     site.agent.start()
     late, patient = unique_topic(), unique_topic()
-    site.send(late, "pump 7 is leaking", MessageExpiryInterval=1)
+    site.send(late, "pump 7 is leaking", MessageExpiryInterval=2)
     site.send(patient, "pump 12 is leaking")
     letter = site.results(late)[0].json
     assert (letter["code"], letter["stage"], letter["retryable"]) == ("expired", "queue", True)
