@@ -172,7 +172,7 @@ def served(loop: Loop) -> Iterator[Exporter]:
 
 
 def get(page: Exporter, path: str = "/metrics") -> http.client.HTTPResponse:
-    response = urllib.request.urlopen(f"http://127.0.0.1:{page.server_port}{path}", timeout=20)
+    response = urllib.request.urlopen(f"http://127.0.0.1:{page.server_port}{path}", timeout=60)
     assert isinstance(response, http.client.HTTPResponse)
     return response
 
@@ -205,7 +205,7 @@ def test_a_loop_that_is_busy(served: Exporter, loop: Loop, monkeypatch: pytest.M
         with pytest.raises(urllib.error.HTTPError, match="503"):
             get(served)
     loop.go.set()
-    monkeypatch.setattr(exporter, "MAX_ANSWER_WAIT_S", 5.0)
+    monkeypatch.setattr(exporter, "MAX_ANSWER_WAIT_S", 60.0)
     assert get(served).status == 200
     assert loop.questions == 1
 
@@ -215,7 +215,7 @@ def test_a_reader_that_says_nothing(
 ) -> None:
     """Is hung up on after a while, and others are served again; the log stays quiet."""
     assert exporter._Reader.timeout == exporter.MAX_READER_WAIT_S
-    monkeypatch.setattr(exporter._Reader, "timeout", 0.2)
+    monkeypatch.setattr(exporter._Reader, "timeout", 1.0)
     with socket.create_connection(("127.0.0.1", served.server_port)):
         assert get(served).status == 200
     assert capfd.readouterr().err == ""
@@ -242,7 +242,7 @@ def test_the_agent_does_not_wait_for_a_reader(loop: Loop, monkeypatch: pytest.Mo
     page.start()
     with socket.create_connection(("127.0.0.1", page.server_port)) as reader:
         reader.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-        wait_until(lambda: loop.questions == 1, 10)
+        wait_until(lambda: loop.questions == 1)
         begun_s = time.monotonic()
         page.close()
         assert time.monotonic() - begun_s < 30
@@ -254,7 +254,7 @@ def test_ipv6(loop: Loop) -> None:
     """The host may be an address of either kind."""
     page = Exporter("::1", 0, loop.inbox)
     page.start()
-    with urllib.request.urlopen(f"http://[::1]:{page.server_port}/metrics", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://[::1]:{page.server_port}/metrics", timeout=60) as answer:
         assert answer.status == 200
     page.close()
 
