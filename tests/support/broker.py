@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -12,10 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.openssl import openssl
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
-START_TIMEOUT_S = 10.0
 ATTEMPTS = 3
+PORT_ATTEMPTS = 100
+PORTS = range(20_000, 32_768)
+"""Below those the kernel gives to outgoing connections and to whoever binds port 0: none of these,
+in another test, takes the port of a broker that is away for a moment.
+"""
+RELOADS = "Reloading config"
 NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
@@ -61,11 +68,13 @@ def mosquitto_version() -> str:
 
 
 def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port nobody listens on at this moment, and nobody is given without asking for it."""
+    for _ in range(PORT_ATTEMPTS):
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no free port in {PORTS}")
 
 
 class Broker:
@@ -126,9 +135,14 @@ class Broker:
         return self._running().pid
 
     def set_acl(self, acl: str) -> None:
-        """Replaces the access list and makes the running broker read it (SIGHUP)."""
+        """Replaces the access list and makes the running broker read it (SIGHUP).
+
+        It says so, and then reads before it serves anybody.
+        """
         (self.folder / "acl").write_text(acl)
+        before = self.log.count(RELOADS)
         self._running().send_signal(signal.SIGHUP)
+        wait_until(lambda: self.log.count(RELOADS) > before, what="the new access list")
 
     def set_password(self, user: str, password: str) -> None:
         """Replaces the password of a user, from the next start on."""
@@ -145,14 +159,14 @@ class Broker:
         self._process.send_signal(signal.SIGCONT)
         self._process.send_signal(number)
         try:
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._process = None
 
     def _wait_ready(self) -> bool:
-        deadline_s = time.monotonic() + START_TIMEOUT_S
+        deadline_s = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline_s and self._running().poll() is None:
             try:
                 socket.create_connection((self.host, self.port), 1).close()
@@ -247,6 +261,6 @@ def _pair(folder: Path, name: str, common_name: str, extension: str) -> None:
     )
 
 
-def wait_for_log(broker: Broker, text: str, timeout_s: float = 10.0) -> None:
+def wait_for_log(broker: Broker, text: str, timeout_s: float = PATIENCE_S) -> None:
     """Waits until the broker has logged ``text``."""
     wait_until(lambda: text in broker.log, timeout_s, f"{text!r} in the broker's log")
