@@ -188,7 +188,7 @@ def test_killed_it_takes_everything_along(start: Start, tmp_path: Path) -> None:
     assert demo.stdout.readline()
     assert len(processes_naming(tmp_path)) >= 3
     demo.kill()
-    wait_until(lambda: nothing_left(tmp_path), 10, "no process and no file of the demo")
+    wait_until(lambda: nothing_left(tmp_path), what="no process and no file of the demo")
 
 
 def test_a_reader_that_goes_away_ends_it(start: Start, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_mosquitto_accepts_the_settings(make_broker: Callable[..., Broker], tmp_
             assert sender.publish("a/b", str(number)) in {"Success", "No matching subscribers"}
     broker.restart(kill=True)
     with MqttClient(broker.port, asleep) as client:
-        client.wait(lambda: client.count >= 1100, 10, "queued messages")
+        client.wait(lambda: client.count >= 1100, what="queued messages")
         assert [m.payload for m in client.received][:1100] == [b"%d" % n for n in range(1100)]
 
 
@@ -137,7 +137,7 @@ def test_mosquitto_2_1_keeps_messages_over_a_kill(
             sender.publish("a/b", str(number))
         broker.restart(kill=True)
     with MqttClient(broker.port, asleep) as client:
-        client.wait(lambda: client.count >= 200, 10, "queued messages")
+        client.wait(lambda: client.count >= 200, what="queued messages")
         assert [m.payload for m in client.received][:200] == [b"%d" % n for n in range(200)]
 
 

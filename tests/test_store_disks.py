@@ -45,7 +45,7 @@ def shell(disk: Path) -> Shell:
         mount = f"mount -t tmpfs -o size=64k tmpfs {disk}"
         command = ["unshare", "-rm", "sh", "-c", f"{mount} || exit 99; {script}"]
         done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
         )
         if done.returncode in (1, 99) and not done.stdout:
             pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")

@@ -23,7 +23,7 @@ def wait_online(site: Site, seen: int) -> None:
         states = [m.json for m in site.client.since(seen) if m.topic == "edge/t/state"]
         return [state for state in states if state["state"] == "online"]
 
-    site.client.wait(births, 20, "a birth")
+    site.client.wait(births, what="a birth")
 
 
 def waits_s(agent: AgentProcess) -> list[float]:
@@ -39,8 +39,8 @@ def test_an_absent_broker_is_waited_for(
     site.broker.stop()
     site.agent.start()
     status = "STATUS=waiting for the broker"
-    wait_until(lambda: status in site.agent.notify.lines, 10, status)
-    wait_until(lambda: len(waits_s(site.agent)) >= 4, 20, "four attempts")
+    wait_until(lambda: status in site.agent.notify.lines, what=status)
+    wait_until(lambda: len(waits_s(site.agent)) >= 4, what="four attempts")
     waits = waits_s(site.agent)
     assert 0.5 <= waits[0] <= 1
     assert 1 <= waits[1] <= 2
@@ -51,7 +51,7 @@ def test_an_absent_broker_is_waited_for(
     seen = site.client.count
     site.broker.start()
     wait_online(site, seen)
-    wait_until(lambda: "STATUS=subscribed" in site.agent.notify.lines, 20, "a subscription")
+    wait_until(lambda: "STATUS=subscribed" in site.agent.notify.lines, what="a subscription")
     site.require_well()
     assert "Traceback" not in site.agent.stderr
 
@@ -78,7 +78,7 @@ def test_a_second_client_of_our_name(make_site: Callable[..., Site]) -> None:
     site.require_well()
     seen = site.client.count
     with MqttClient(site.broker.port, ClientOptions("edge-agent-t")):
-        wait_until(lambda: "not connected" in site.agent.stderr, 10, "word of the takeover")
+        wait_until(lambda: "not connected" in site.agent.stderr, what="word of the takeover")
     assert re.search("other client (is )?named edge-agent-t", site.agent.stderr)
     wait_online(site, seen)
     site.require_well()
@@ -89,6 +89,6 @@ def test_an_unknown_host(
 ) -> None:
     """A name that does not resolve may resolve later: retried, not fatal."""
     agent = make_agent(broker, tiny, mqtt={"host": "broker.invalid"}).start()
-    wait_until(lambda: len(waits_s(agent)) >= 2, 20, "two attempts")
+    wait_until(lambda: len(waits_s(agent)) >= 2, what="two attempts")
     assert "broker.invalid" in agent.stderr
     assert agent.stop() == 0

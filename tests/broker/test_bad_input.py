@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.site import PATIENCE_S, Site, unique_topic
-from tests.support.waiting import wait_until
+from tests.support.site import Site, unique_topic
+from tests.support.waiting import PATIENCE_S, wait_until
 
 MAX_PAYLOAD_BYTES = 262_144
 MAX_DEPTH = 32

@@ -12,9 +12,7 @@ from tests.support.agent_process import ROOT
 from tests.support.keys import make_key, sign_bundle
 from tests.support.releases import make_version, pack_version
 from tests.support.site import Site, unique_topic
-from tests.support.waiting import wait_until
-
-PATIENCE_S = 20.0
+from tests.support.waiting import PATIENCE_S, wait_until
 
 
 def bundle(site: Site, store: Path, *words: object) -> subprocess.CompletedProcess[str]:

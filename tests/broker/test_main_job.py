@@ -49,7 +49,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def mosquitto_pub(site: Site, topic: str, version: str) -> None:
     """The command of the README, at the broker's port."""
     command = ["mosquitto_pub", "-p", str(site.broker.port), "-V", version, "-q", "1"]
-    subprocess.run([*command, "-t", topic, "-m", LINE], check=True, timeout=20)
+    subprocess.run([*command, "-t", topic, "-m", LINE], check=True, timeout=60)
 
 
 def require_leaking_pump(message: Received) -> None:

@@ -20,7 +20,7 @@ MakeSite = Callable[..., Site]
 
 def scrape(port: int) -> dict[tuple[str, str], float]:
     """Samples by name and the value of their only label."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as response:
         page = response.read().decode()
     return {
         (sample.name, "".join(sample.labels.values())): sample.value
@@ -52,7 +52,7 @@ def test_a_scrape_while_the_broker_is_away(make_site: MakeSite) -> None:
     site.agent.start()
     site.event("site/a", "pump")
     site.broker.kill()
-    wait_until(lambda: "not connected" in site.agent.stderr, 10, lambda: site.agent.stderr)
+    wait_until(lambda: "not connected" in site.agent.stderr, what=lambda: site.agent.stderr)
     found = scrape(port)
     assert found["edge_agent_connected", ""] == 0
     assert found["edge_agent_disconnects_total", ""] >= 1

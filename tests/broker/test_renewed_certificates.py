@@ -19,11 +19,10 @@ from edge_agent.transport.paho import PahoTransport
 from tests.support.agent_process import AgentProcess
 from tests.support.broker import Broker, Certificates, free_port, make_certificates, wait_for_log
 from tests.support.mqtt_client import ClientOptions, MqttClient
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 MakeBroker = Callable[..., Broker]
 MakeAgent = Callable[..., AgentProcess]
-PATIENCE_S = 20
 MESSAGES_A_STEP = 40
 
 

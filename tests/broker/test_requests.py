@@ -10,7 +10,8 @@ import jsonschema
 import pytest
 
 from edge_agent.wire.schema import json_schema
-from tests.support.site import NUMBERS, PATIENCE_S, Site, unique_topic
+from tests.support.site import NUMBERS, Site, unique_topic
+from tests.support.waiting import PATIENCE_S
 
 TEXT = "pump 7 is leaking today"
 
@@ -83,7 +84,7 @@ def test_a_3_1_1_client(site: Site) -> None:
     body = json.dumps({"id": "old", "reply_to": reply_to, "text": TEXT})
     command = ["mosquitto_pub", "-p", str(site.broker.port), "-V", "311", "-q", "1"]
     command += ["-t", "edge/t/request/extract", "-m", body]
-    subprocess.run(command, check=True, timeout=20)
+    subprocess.run(command, check=True, timeout=60)
     reply = site.client.wait_for_topic(reply_to, PATIENCE_S).json
     assert reply["id"] == "old"
     assert reply["result"]["entities"][0]["text"] == "pump 7"

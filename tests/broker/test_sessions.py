@@ -12,8 +12,8 @@ import jsonschema
 from edge_agent.wire.schema import json_schema
 from tests.support.agent_process import write_config
 from tests.support.mqtt_client import Received
-from tests.support.site import PATIENCE_S, Site, unique_topic
-from tests.support.waiting import wait_until
+from tests.support.site import Site, unique_topic
+from tests.support.waiting import PATIENCE_S, wait_until
 
 STOP_TIMEOUT_S = 5
 Make = Callable[..., Site]

@@ -27,7 +27,7 @@ def certificates(broker: Broker) -> Certificates:
 
 
 def wait_subscribed(agent: AgentProcess) -> None:
-    wait_until(lambda: "STATUS=subscribed" in agent.notify.lines, 10, lambda: agent.stderr)
+    wait_until(lambda: "STATUS=subscribed" in agent.notify.lines, what=lambda: agent.stderr)
 
 
 def require_refused(agent: AgentProcess, *words: str) -> None:
@@ -99,7 +99,7 @@ def test_no_client_certificate(make_broker: MakeBroker, make_agent: Make, tiny: 
     broker = make_broker(tls=True, require_certificate=True)
     tls = {"ca_file": certificates(broker).ca}
     agent = make_agent(broker, tiny, mqtt=settings(tls)).start()
-    wait_until(lambda: agent.stderr.count("not connected") >= 2, 20, lambda: agent.stderr)
+    wait_until(lambda: agent.stderr.count("not connected") >= 2, what=lambda: agent.stderr)
     assert "Traceback" not in agent.stderr
     assert "STATUS=subscribed" not in agent.notify.lines
 
@@ -130,7 +130,7 @@ def test_tls_towards_a_broker_without(broker: Broker, make_agent: Make, tiny: Pa
     agent.environment["EDGE_AGENT__MQTT__TLS"] = "{}"
     agent.environment["EDGE_AGENT__MQTT__CONNECT_TIMEOUT_S"] = "2"
     agent.start()
-    wait_until(lambda: agent.stderr.count("not connected") >= 2, 20, lambda: agent.stderr)
+    wait_until(lambda: agent.stderr.count("not connected") >= 2, what=lambda: agent.stderr)
     assert "Traceback" not in agent.stderr
 
 
@@ -139,5 +139,5 @@ def test_a_broker_with_tls_and_an_agent_without(
 ) -> None:
     """Told that TLS may be what is missing."""
     agent = make_agent(make_broker(tls=True), tiny, mqtt={"connect_timeout_s": 2}).start()
-    wait_until(lambda: agent.stderr.count("not connected") >= 1, 20, lambda: agent.stderr)
+    wait_until(lambda: agent.stderr.count("not connected") >= 1, what=lambda: agent.stderr)
     assert "TLS" in agent.stderr

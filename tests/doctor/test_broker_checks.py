@@ -23,6 +23,7 @@ from tests.support.stub_broker import (
     WILDCARDS_AVAILABLE,
     StubBroker,
 )
+from tests.support.waiting import PATIENCE_S
 
 MakeBroker = Callable[..., Broker]
 ALL = ("broker.connect", "broker.protocol", "broker.limits", "broker.software", "broker.dropped")
@@ -216,9 +217,9 @@ def flood(broker: Broker, away: ClientOptions) -> None:
     with MqttClient(broker.port) as client:
         for _ in range(200):
             client.send("flood/x", b"x")
-        client.wait_until_acknowledged(10)
+        client.wait_until_acknowledged(PATIENCE_S)
         client.subscribe("$SYS/broker/uptime")
-        client.wait(lambda: client.count >= 3, 10, "two rounds of $SYS")
+        client.wait(lambda: client.count >= 3, PATIENCE_S, "two rounds of $SYS")
 
 
 def test_a_broker_that_says_nothing_of_itself(tmp_path: Path) -> None:

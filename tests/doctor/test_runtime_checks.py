@@ -51,7 +51,7 @@ def of(agent: AgentProcess) -> Clinic:
 
 def told(clinic: Clinic, check: str, status: Status) -> None:
     """The next health messages come to be found so."""
-    wait_until(lambda: clinic.finding(check).status is status, 10, f"{check} {status}")
+    wait_until(lambda: clinic.finding(check).status is status, what=f"{check} {status}")
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_dead_letters(clinic: Clinic, agent: AgentProcess, outside: MqttClient) 
     found = clinic.require("runtime.rejected", Status.WARNING, "1 undecodable")
     (command,) = commands_in(found.fix or "")
     with subprocess.Popen([*command.split(), "-C", "1"], stdout=subprocess.PIPE) as shown:
-        wait_until(lambda: outside.publish("site/x", b"\xff\xfe") and shown.poll() is not None, 10)
+        wait_until(lambda: outside.publish("site/x", b"\xff\xfe") and shown.poll() is not None)
         assert shown.stdout is not None
         assert json.loads(shown.stdout.read())["code"] == "undecodable"
     agent.stop()
@@ -192,7 +192,7 @@ def test_nothing_comes_in(clinic: Clinic, lie: Callable[..., None], outside: Mqt
     found = clinic.require("runtime.traffic", Status.WARNING, "nothing has come in", "2 h ago")
     (command,) = commands_in(found.fix or "")
     with subprocess.Popen(command, shell=True, stdout=subprocess.PIPE) as shown:
-        wait_until(lambda: outside.publish("site/x", "seen") and shown.poll() is not None, 10)
+        wait_until(lambda: outside.publish("site/x", "seen") and shown.poll() is not None)
         assert shown.stdout is not None
         assert shown.stdout.read() == b"seen\n"
     lie()
@@ -258,7 +258,7 @@ def test_a_second_client_of_our_name(agent: AgentProcess, clinic: Clinic, broker
     second.config.write_text(agent.config.read_text())
     try:
         second.start(wait=False)
-        wait_until(lambda: agent.stderr.count("not connected") >= 6, 30, lambda: agent.stderr)
+        wait_until(lambda: agent.stderr.count("not connected") >= 6, what=lambda: agent.stderr)
         told(clinic, "runtime.reconnects", Status.WARNING)
     finally:
         second.close()

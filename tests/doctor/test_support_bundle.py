@@ -81,7 +81,7 @@ def agent(
             client.publish("site/a", payload)
         client.publish("edge/t/request/classify", json.dumps({"text": PAYLOAD, "reply_to": 5}))
         client.publish("edge/t/request/extract", json.dumps({"text": PAYLOAD}))
-        client.wait(lambda: agent.stderr.count("rejected") >= 5, 10, "rejections")
+        client.wait(lambda: agent.stderr.count("rejected") >= 5, what="rejections")
         client.wait_for(
             lambda m: m.topic.endswith("/health") and m.json["counters"].get("received", 0) > 5
         )

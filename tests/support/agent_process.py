@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
 SITE_FILTER = "site/#"
 HEEDING_CTRL_C = """
 import signal, sys
@@ -97,7 +95,7 @@ class AgentProcess:
             self.wait_ready()
         return self
 
-    def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
+    def wait_ready(self, timeout_s: float = PATIENCE_S) -> None:
         """Until READY=1 came. AssertionError when the process ends before, with its output."""
 
         def ready() -> bool:
@@ -107,7 +105,7 @@ class AgentProcess:
 
         wait_until(ready, timeout_s, lambda: f"READY=1 from the agent:\n{self.stderr}")
 
-    def wait_exit(self, timeout_s: float = START_TIMEOUT_S) -> int:
+    def wait_exit(self, timeout_s: float = PATIENCE_S) -> int:
         """The exit status of a process that ends by itself."""
         try:
             return self.process.wait(timeout_s)
@@ -122,7 +120,7 @@ class AgentProcess:
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         os.kill(self.pid, signal.SIGTERM)
-        return self.wait_exit(STOP_TIMEOUT_S)
+        return self.wait_exit(PATIENCE_S)
 
     def close(self) -> None:
         """Leaves nothing running."""

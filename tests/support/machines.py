@@ -150,7 +150,7 @@ def run(command: str, patient: Patient) -> None:
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         input="a password\n",
     )

@@ -175,7 +175,7 @@ class Traffic:
         """Until all that the broker has for the collector has come."""
         self.sender.publish("edge/flush/state", str(len(self.sent)))
         payload = str(len(self.sent)).encode()
-        self.collector.wait_for(lambda m: m.payload == payload, 30, "the end of the queue")
+        self.collector.wait_for(lambda m: m.payload == payload, what="the end of the queue")
 
     def _record(self, message: Received) -> Record:
         body = message.json

@@ -10,10 +10,9 @@ from typing import Any
 from tests.support.agent_process import AgentProcess
 from tests.support.broker import Broker
 from tests.support.mqtt_client import MqttClient, Received
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 NUMBERS = itertools.count(1)
-PATIENCE_S = 20.0
 
 
 def unique_topic(branch: str = "site") -> str:

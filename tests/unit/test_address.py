@@ -143,7 +143,7 @@ def at_a_terminal(code: str) -> str:
     ) as process:
         assert process.stdout is not None
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
         return process.stdout.read()

@@ -46,7 +46,7 @@ def test_the_process_is_named_until_it_is_killed(tmp_path: Path) -> None:
         assert running_pid(tmp_path) == process.pid
         second.close()
         process.kill()
-    wait_until(lambda: running_pid(tmp_path) is None, 10, "the lock to go")
+    wait_until(lambda: running_pid(tmp_path) is None, what="the lock to go")
 
 
 def test_a_lock_without_a_holder_names_nobody(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def reload_site(tmp_path: Path, linked: Path) -> Callable[..., Site]:
 
 def loaded(site: Site) -> Step:
     """A step: the loader has ended."""
-    return lambda: site.supply.loader.wait(20)
+    return lambda: site.supply.loader.wait(60)
 
 
 def hangup(site: Site) -> Step:
@@ -69,7 +69,7 @@ class Gate:
         site.supply.loader._load = self.load
 
     def load(self, current: Any) -> Any:
-        assert self._open.wait(20)
+        assert self._open.wait(60)
         self.passed += 1
         return self._load(current)
 

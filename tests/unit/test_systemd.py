@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_the_same_status_is_said_once(systemd: socket.socket) -> None:
 
 def test_an_abstract_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """``@`` stands for a leading NUL."""
-    name = f"edge-agent-test-{os.getpid()}"
+    name = f"edge-agent-test-{uuid.uuid4()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0{name}")
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")

@@ -105,7 +105,7 @@ def test_messages_arrive_in_order(agent: Agent, world: World) -> None:
 def test_qos_0_goes_where_the_oldest_is_dropped(agent: Agent, world: World) -> None:
     """Not among the signals."""
     world.send("in/a", b"x", qos=0)
-    wait_until(lambda: agent.inbox.lossy, 10, "a QoS 0 message")
+    wait_until(lambda: agent.inbox.lossy, what="a QoS 0 message")
     assert agent.inbox.lossy[0].payload == b"x"
     assert agent.seen(Arrived) == []
 
@@ -124,7 +124,7 @@ def test_a_topic_nobody_subscribed_to_does_not_arrive(agent: Agent, world: World
 def test_a_publish_is_answered_and_seen_outside(agent: Agent, world: World) -> None:
     """With its content type and correlation data."""
     assert agent.publish(OUT).reason < 0x80
-    wait_until(lambda: OUT in world.outside(), 10, "the publication outside")
+    wait_until(lambda: OUT in world.outside(), what="the publication outside")
 
 
 def test_publishes_are_answered_in_order(agent: Agent, world: World) -> None:
@@ -204,4 +204,4 @@ def test_what_was_published_before_a_stop_goes_out(agent: Agent, world: World) -
     """The farewell, for instance."""
     agent.transport.publish(OUT, 1)
     agent.transport.stop(STOP_TIMEOUT_S)
-    wait_until(lambda: OUT in world.outside(), 10, "the publication outside")
+    wait_until(lambda: OUT in world.outside(), what="the publication outside")

@@ -139,7 +139,7 @@ def test_a_person_may_give_it_another_chance(site: Site, challenger: Watched) ->
         def step() -> None:
             site.inbox.put(Reload(reason))
             site.agent._take_signals()
-            site.supply.loader.wait(10)
+            site.supply.loader.wait(60)
 
         return step
 

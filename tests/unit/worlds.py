@@ -118,7 +118,7 @@ class Agent:
 
     def wait_for(self, kind: type[S], count: int = 1) -> S:
         """The signal of that kind that makes them so many."""
-        wait_until(lambda: len(self.seen(kind)) >= count, 10, f"{count} {kind.__name__}")
+        wait_until(lambda: len(self.seen(kind)) >= count, what=f"{count} {kind.__name__}")
         return self.seen(kind)[count - 1]
 
     def deliveries(self, count: int) -> list[Delivery]:
