@@ -21,7 +21,7 @@ from edge_agent.manifest import TOKENIZER
 from edge_agent.specialists import load_specialist
 from edge_agent.types import Prediction
 from tools.bases.base import Base, fetch_base, open_base
-from tools.bases.trim import drop_layers, spread, trim_vocabulary
+from tools.bases.trim import drop_layers, spread, trim_vocabulary, uncover_borders
 from tools.bundling import pack
 from tools.bundling.calibrate import calibrate, collect
 from tools.bundling.card import model_card
@@ -94,6 +94,10 @@ def prepared_base(job: Job, corpus: Corpus, scratch: Path) -> Base:
     if job.layers is not None:
         keep = spread(base.layers, job.layers)
         base = drop_layers(base, keep, scratch / "layers")
+    uncovered = uncover_borders(base, corpus.train, corpus.dev, scratch / "borders")
+    if uncovered is not base:
+        base = uncovered
+        print(f"{base.provenance()['changes'][-1]}", flush=True)
     if job.trim is not None:
         base = trim_vocabulary(base, corpus.texts, scratch / "vocabulary", job.trim)
     return base

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -54,6 +54,34 @@ def trimmed(content: bytes, texts: Iterable[str], safety: int, also: Iterable[in
     return Trimmed(json.dumps(_renumbered(whole, kept, names), ensure_ascii=False), kept)
 
 
+def without(content: bytes, left_out: Collection[str]) -> Trimmed:
+    """The tokenizer.json in ``content`` without these pieces: their words fall apart."""
+    whole = json.loads(content)
+    names = _names(whole)
+    kept = tuple(i for i in sorted(names) if names[i] not in left_out)
+    return Trimmed(json.dumps(_renumbered(whole, kept, names), ensure_ascii=False), kept)
+
+
+def spelled_by_others(content: bytes) -> frozenset[str]:
+    """The pieces of text that can be left out, since their characters are pieces by themselves."""
+    whole = json.loads(content)
+    if whole["model"].get("type") not in CLOSURES:
+        return frozenset()
+    pieces, prefix = whole["model"]["vocab"], whole["model"].get("continuing_subword_prefix") or ""
+    return frozenset(
+        name
+        for name in pieces.keys() - _always(whole, _names(whole), pieces.keys())
+        if not PLACEHOLDER.fullmatch(name) and pieces.keys() >= _characters(name, prefix)
+    )
+
+
+def _characters(name: str, prefix: str) -> set[str]:
+    """What a piece falls apart into when no other is left."""
+    first, *others = name.removeprefix(prefix)
+    begin = prefix if prefix and name.startswith(prefix) else ""
+    return {begin + first, *(prefix + other for other in others)}
+
+
 def _names(whole: Json) -> dict[int, str]:
     """Every piece by its id."""
     names = {i: name for name, i in whole["model"]["vocab"].items()}
@@ -67,7 +95,7 @@ def _used(content: bytes, texts: Iterable[str]) -> set[int]:
     return {i for encoding in tokenizer.encode_batch(list(texts)) for i in encoding.ids}
 
 
-def _always(whole: Json, names: Mapping[int, str], used: set[str]) -> set[str]:
+def _always(whole: Json, names: Mapping[int, str], used: Set[str]) -> set[str]:
     """Special tokens but for placeholders nobody wrote, single characters, bytes."""
     added = {token["content"] for token in whole["added_tokens"]}
     added = {name for name in added if name in used or not PLACEHOLDER.fullmatch(name)}

@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from tools.bases.base import ORIGIN, Base, open_base, read_origin, read_tokenizer
-from tools.bases.pieces import SAFETY_PIECES, trimmed
+from tools.bases.borders import hiding_pieces
+from tools.bases.pieces import SAFETY_PIECES, Trimmed, trimmed, without
 from tools.bases.saving import save_weights
+from tools.corpus.annotation import Example
 from tools.errors import ToolError
 from tools.trunks.gemma3_shape import layer_kinds
 from tools.trunks.settings import Settings
@@ -51,14 +53,24 @@ def trim_vocabulary(
             "give it the training messages, and 0 or more common pieces",
         )
     small = trimmed(base.tokenizer.read_bytes(), texts, safety, base.specials.ids)
-    weights = Weights(base)
-    tensors = {name: weights.read(name) for name in weights.places}
-    words = weights.layout.words
-    before = len(tensors[words])
-    tensors[words] = _rows(tensors[words], Settings(base).vocabulary, small.kept)
-    config = _renumbered(base.config, small.kept)
+    before = Settings(base).vocabulary
     change = f"vocabulary trimmed from {before} to {len(small.kept)} pieces"
-    return _write(base, Derived(config, tensors, small.tokenizer, change), out)
+    return _write(base, _with_vocabulary(base, small, change), out)
+
+
+def uncover_borders(
+    base: Base, train: Sequence[Example], dev: Sequence[Example], out: Path
+) -> Base:
+    """``base`` without the pieces in which entities begin or end; itself where there are none.
+
+    Words that such pieces occur in are cut into smaller ones. See ``hiding_pieces``.
+    """
+    content = base.tokenizer.read_bytes()
+    hiding = hiding_pieces(content, train, dev)
+    if not hiding:
+        return base
+    change = f"left out {len(hiding)} pieces that hide where entities begin or end"
+    return _write(base, _with_vocabulary(base, without(content, hiding), change), out)
 
 
 def drop_layers(base: Base, keep: tuple[int, ...], out: Path) -> Base:
@@ -89,6 +101,15 @@ def spread(layers: int, count: int) -> tuple[int, ...]:
     if not 1 <= count <= layers:
         raise ToolError(f"{count} of {layers} layers cannot be kept", f"keep 1 to {layers} of them")
     return tuple(i * (layers - 1) // max(1, count - 1) for i in range(count))
+
+
+def _with_vocabulary(base: Base, small: Trimmed, change: str) -> Derived:
+    """The base with fewer pieces."""
+    weights = Weights(base)
+    tensors = {name: weights.read(name) for name in weights.places}
+    words = weights.layout.words
+    tensors[words] = _rows(tensors[words], Settings(base).vocabulary, small.kept)
+    return Derived(_renumbered(base.config, small.kept), tensors, small.tokenizer, change)
 
 
 def _rows(table: Tensor, vocabulary: int, kept: tuple[int, ...]) -> Tensor:

@@ -1,4 +1,4 @@
-"""A linear-chain CRF over words: what entities cost without a neural network."""
+"""A linear-chain CRF over words or characters: what entities cost without a neural network."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from edge_agent.types import Entity
 from tools.corpus.annotation import Example
 from tools.data import tag_tokens
 
-TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
+WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
 """Runs of letters, runs of digits, single signs: few spans begin or end inside one."""
+CHARACTER = re.compile(r"\S")
+MOST_INSIDE = 0.005
+"""Of the entities: where more begin or end inside a word, the CRF reads characters."""
 
 MAX_ITERATIONS = 80
 SETTINGS = {"c1": 0.1, "c2": 0.01, "max_iterations": MAX_ITERATIONS}
@@ -54,15 +57,16 @@ class _Trainer(pycrfsuite.Trainer):
 class Tagger:
     """A trained CRF. Entities carry no confidence of their own: 1."""
 
-    def __init__(self, labels: tuple[str, ...], model: bytes) -> None:
+    def __init__(self, labels: tuple[str, ...], model: bytes, token: re.Pattern[str]) -> None:
         self._labels = labels
+        self._token = token
         self._bytes = model  # pycrfsuite reads them without keeping them alive
         self._model = pycrfsuite.Tagger()
         self._model.open_inmemory(self._bytes)
 
     def entities(self, text: str) -> tuple[Entity, ...]:
         """Entities in text order."""
-        words = tokens(text)
+        words = tokens(text, self._token)
         if not words:
             return ()
         path = np.array(legal([int(tag) for tag in self._model.tag(features(words))]))
@@ -80,20 +84,32 @@ def train_tagger(examples: Sequence[Example], step: Callable[[], None]) -> Tagge
         return None
     trainer = _Trainer(params=SETTINGS, verbose=False)
     trainer.step = step
+    token = fitting_token(examples)
     for example in examples:
-        if words := tokens(example.text):
+        if words := tokens(example.text, token):
             columns = tag_tokens([(w.start, w.end) for w in words], example, labels)
             trainer.append(features(words), [str(column) for column in columns])
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.crf"
         trainer.train(str(model))
-        return Tagger(labels, model.read_bytes())
+        return Tagger(labels, model.read_bytes(), token)
 
 
-def tokens(text: str) -> list[Word]:
-    """The words of a text; ``glued`` ones follow the word before without a space."""
+def fitting_token(examples: Sequence[Example]) -> re.Pattern[str]:
+    """What the CRF reads at a time: words, or characters where words hide borders of entities."""
+    entities, inside = 0, 0
+    for example in examples:
+        words = tokens(example.text)
+        starts, ends = {word.start for word in words}, {word.end for word in words}
+        entities += len(example.entities)
+        inside += sum(s.start not in starts or s.end not in ends for s in example.entities)
+    return CHARACTER if inside > MOST_INSIDE * entities else WORD
+
+
+def tokens(text: str, token: re.Pattern[str] = WORD) -> list[Word]:
+    """The tokens of a text; ``glued`` ones follow the one before without a space."""
     found, end = [], -1
-    for match in TOKEN.finditer(text):
+    for match in token.finditer(text):
         found.append(Word(match.start(), match.end(), match.group(), match.start() == end))
         end = match.end()
     return found
