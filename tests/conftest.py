@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.agent_process import AgentProcess, write_config
 from tests.support.broker import Broker, BrokerOptions
@@ -14,6 +15,10 @@ from tests.support.mqtt_client import ClientOptions, MqttClient
 from tests.support.tiny_bundle import tiny_bundle
 
 NEED_BROKER = {"broker", "make_broker"}
+settings.register_profile(
+    "slow machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("slow machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -61,7 +61,7 @@ def test_at_work(
 ) -> None:
     """All that there is to see of an agent at work, probes and all."""
     broker = make_broker(persistence=True, autosave_changes=100)
-    agent = make_agent(broker, tiny, health={"interval_s": 1}).start()
+    agent = make_agent(broker, tiny, health={"interval_s": 30}).start()
     clinic = of(agent)
     wanted = replace(clinic.patient, probe=True)
     told(clinic, "runtime.health", status=clinic.finding("network.tcp").status)

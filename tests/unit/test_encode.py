@@ -85,7 +85,9 @@ def test_an_empty_text_has_only_special_tokens(encoder: TextEncoder) -> None:
     assert not encoding.truncated
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(text=st.text())
 def test_tokens_stand_in_order_inside_the_text(encoder: TextEncoder, text: str) -> None:
     """No span overlaps the one before it."""

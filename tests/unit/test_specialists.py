@@ -99,7 +99,9 @@ PIECES = st.sampled_from(
 
 
 @settings(
-    deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=120,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(text=st.lists(PIECES | st.text(max_size=8), max_size=12).map("".join))
 def test_entities_are_the_text_at_their_place(specialist: EncoderSpecialist, text: str) -> None:
