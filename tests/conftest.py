@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ settings.load_profile("slow machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Names the marks."""
+    """Names the marks. Files of tests are open to other users, whoever runs them."""
+    os.umask(0o022)
     config.addinivalue_line("markers", "broker: needs Mosquitto (set by itself)")
     config.addinivalue_line("markers", "slow: takes more than some ten seconds")
 

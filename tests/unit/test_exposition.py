@@ -22,15 +22,12 @@ from edge_agent.exporter import Exporter
 from edge_agent.exposition import METRICS, exposition
 from edge_agent.transport.base import Asked, Inbox
 from edge_agent.types import JsonObject
+from tests.support.ipv6 import IPV6
 from tests.support.waiting import wait_until
 from tests.unit.site import Site, health
 
 MakeSite = Callable[..., Site]
 Families = dict[str, Any]
-ADDRESSES = Path("/proc/net/if_inet6")
-IPV6 = pytest.mark.skipif(
-    not ADDRESSES.exists() or not ADDRESSES.read_text(), reason="this machine has no IPv6"
-)
 
 
 def parsed(page: str) -> Families:
