@@ -20,7 +20,7 @@ from edge_agent.inference.session import Session
 from edge_agent.manifest import TOKENIZER
 from edge_agent.specialists import load_specialist
 from edge_agent.types import Prediction
-from tools.bases.base import Base, fetch_base, open_base
+from tools.bases.base import WINDOW_STEP_TOKENS, Base, fetch_base, open_base
 from tools.bases.trim import drop_layers, spread, trim_vocabulary, uncover_borders
 from tools.bundling import pack
 from tools.bundling.calibrate import calibrate, collect
@@ -44,7 +44,9 @@ from tools.learning.training import Trainer, Verdict
 from tools.trunks.loading import Encoder, load_encoder
 from tools.trunks.quantise import BITS, BLOCK
 
-MAX_TOKENS = 256
+WINDOW_TOKENS = 256
+LONGEST_WINDOW_TOKENS = 512
+"""Where messages need more than the former."""
 DRAFT = "draft"
 
 
@@ -114,8 +116,9 @@ def key(job: Job, corpus: Corpus, base: Base) -> str:
 def train(base: Base, corpus: Corpus, job: Job, checkpoint: Checkpoint) -> Encoder:
     """The averaged encoder that dev found best."""
     vocabulary, recipe = corpus.vocabulary, job.recipe
-    batcher = Batcher(load_tokenizer(base.tokenizer, window(base)), vocabulary, base.hole)
-    encoder = load_encoder(base, len(vocabulary.routes), len(vocabulary.labels), window(base))
+    tokens = window(base, [example.text for example in corpus.train])
+    batcher = Batcher(load_tokenizer(base.tokenizer, tokens), vocabulary, base.hole)
+    encoder = load_encoder(base, len(vocabulary.routes), len(vocabulary.labels), tokens)
     encoder.words.narrow(batcher.used(corpus.texts))
     weights = class_weights(
         batcher.rows(corpus.train), len(vocabulary.routes), recipe.class_weight_power
@@ -128,9 +131,12 @@ def train(base: Base, corpus: Corpus, job: Job, checkpoint: Checkpoint) -> Encod
     )
 
 
-def window(base: Base) -> int:
-    """The tokens a message may have, special ones included."""
-    return min(MAX_TOKENS, base.max_tokens)
+def window(base: Base, texts: Sequence[str]) -> int:
+    """The tokens a message may have, special ones included: more where ``texts`` need them."""
+    tokenizer = load_tokenizer(base.tokenizer, LONGEST_WINDOW_TOKENS)
+    longest = max((len(e.ids) for e in tokenizer.encode_batch(list(texts))), default=0)
+    needed = -(-longest // WINDOW_STEP_TOKENS) * WINDOW_STEP_TOKENS
+    return min(max(needed, WINDOW_TOKENS), base.max_tokens)
 
 
 def judged(encoder: Encoder, batcher: Batcher, corpus: Corpus) -> Verdict:

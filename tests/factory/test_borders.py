@@ -119,7 +119,7 @@ def test_a_base_without_such_pieces_stays_itself(tmp_path: Path) -> None:
     assert uncover_borders(base, [marked("pump", (0, 4))], [], tmp_path / "out") is base
     changed = uncover_borders(base, [marked("pump", (0, 2))], [], tmp_path / "out")
     assert changed.provenance()["changes"] == [
-        "left out 1 pieces that hide where entities begin or end"
+        "left out 1 pieces to tell apart entities inside words"
     ]
     assert changed.config["vocab_size"] == base.config["vocab_size"] - 1
 
@@ -154,6 +154,6 @@ def test_entities_inside_a_word_are_learnt_to_their_borders(
     base, out = tiny_bases.tiny_bert(tmp_path / "base"), tmp_path / "bundle"
     paths = ["--base", str(base), "--data", str(tmp_path / "site"), "--out", str(out)]
     assert main(["train", *paths, "--threads", "1", "--epochs", "120"]) == 0
-    assert "left out 3 pieces that hide where entities begin or end" in capsys.readouterr().out
+    assert "left out 3 pieces to tell apart entities inside words" in capsys.readouterr().out
     found = load_specialist(load_bundle(out), threads=1).predict(["3 stop"])[0]
     assert [(e.text, e.label) for e in found.entities] == [("s", "place"), ("top", "thing")]

@@ -184,7 +184,7 @@ def test_imbalance_is_told_with_both_ends(folder: Path) -> None:
 
 
 def test_texts_beyond_the_models_window_are_told(folder: Path) -> None:
-    text = "pump " * 205 + "tail"
+    text = "pump " * 410 + "tail"
     write(folder, train=[*sound(60, "a"), item(text, "fault", ("tail", "asset"))])
     finding = only(folder, "long-text")
     assert (finding.severity, finding.where) == ("warning", f"{folder}/train.jsonl:61")

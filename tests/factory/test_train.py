@@ -14,10 +14,12 @@ from edge_agent.manifest import MODEL
 from edge_agent.specialists import load_specialist
 from tests.support.killed_training import kill_after_a_checkpoint
 from tests.support.small_site import small_site
-from tests.support.tiny_bases import MAKERS
+from tests.support.tiny_bases import MAKERS, tiny_bert
 from tests.support.tiny_generator import tiny_generator
 from tools.__main__ import main
+from tools.bases.base import open_base
 from tools.learning.checkpoint import Checkpoint
+from tools.train import window
 
 
 @pytest.fixture(scope="module")
@@ -186,3 +188,17 @@ def test_a_checkpoint_of_another_job_or_a_damaged_one_starts_anew(
     path.write_bytes(path.read_bytes()[:100])
     assert Checkpoint(path, "this").load() is None
     assert "cannot be read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens"), [(3, 256), (254, 256), (255, 264), (400, 408), (2000, 512)]
+)
+def test_a_window_is_as_long_as_the_messages_need(tmp_path: Path, words: int, tokens: int) -> None:
+    """A word is a token here, and two are put around a message."""
+    base = open_base(tiny_bert(tmp_path / "base", max_position_embeddings=600))
+    assert window(base, ["pump", "pump " * words]) == tokens
+
+
+def test_a_window_is_no_longer_than_the_base_allows(tmp_path: Path) -> None:
+    base = open_base(tiny_bert(tmp_path / "base", max_position_embeddings=40))
+    assert window(base, ["pump " * 300]) == 40

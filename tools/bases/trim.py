@@ -69,7 +69,7 @@ def uncover_borders(
     hiding = hiding_pieces(content, train, dev)
     if not hiding:
         return base
-    change = f"left out {len(hiding)} pieces that hide where entities begin or end"
+    change = f"left out {len(hiding)} pieces to tell apart entities inside words"
     return _write(base, _with_vocabulary(base, without(content, hiding), change), out)
 
 

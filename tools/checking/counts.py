@@ -12,7 +12,7 @@ FEWEST = 5
 FEW = 20
 SMALL_DEV = 50
 LOPSIDED = 20
-MAX_CHARS = 4 * 256
+MAX_CHARS = 4 * 512
 """What the model's 256 tokens hold, at about four characters a token."""
 
 
