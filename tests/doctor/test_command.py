@@ -171,6 +171,37 @@ def test_a_terminal_that_has_no_other_characters(config: Path, encoding: str) ->
     assert "\x1b" not in shown.stdout
 
 
+NEVER_DONE = """
+import sys
+from pathlib import Path
+from edge_agent.bundle import load_bundle
+from edge_agent.cli import main
+from edge_agent.doctor import table
+from edge_agent.doctor.check import Check
+from edge_agent.specialists import load_specialist
+
+specialist = load_specialist(load_bundle(Path(sys.argv[1])), threads=1)
+
+def work_on(_):
+    while True:
+        specialist.predict(["pump"])
+
+table.CHECKS = (Check("a.b", "a check that is never done", work_on, time_limit_s=0.2),)
+sys.exit(main([*sys.argv[3:], "--config", sys.argv[2]]))
+"""
+
+
+@pytest.mark.parametrize("command", ["doctor", "support-bundle"])
+def test_a_check_that_was_given_up_changes_no_exit_code(
+    config: Path, tiny: Path, tmp_path: Path, command: str
+) -> None:
+    """It may be in the model's library still, which aborts where the interpreter ends below it."""
+    words = [command, *(["--out", str(tmp_path / "x.tar.gz")] if command != "doctor" else [])]
+    shown = process("-c", NEVER_DONE, str(tiny), str(config), *words)
+    assert (shown.returncode, shown.stderr) == (1 if command == "doctor" else 0, "")
+    assert shown.stdout.endswith("\n")
+
+
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that everybody may look into; pytest's own are closed."""
