@@ -40,12 +40,12 @@ def test_an_absent_broker_is_waited_for(
     site.agent.start()
     status = "STATUS=waiting for the broker"
     wait_until(lambda: status in site.agent.notify.lines, what=status)
-    wait_until(lambda: len(waits_s(site.agent)) >= 4, what="four attempts")
+    wait_until(lambda: len(waits_s(site.agent)) >= 5, what="five attempts")
     waits = waits_s(site.agent)
     assert 0.5 <= waits[0] <= 1
     assert 1 <= waits[1] <= 2
     assert all(CEILING_S / 2 <= wait <= CEILING_S for wait in waits[2:])
-    assert len(set(waits)) == len(waits), "no jitter: the same wait twice"
+    assert len(set(waits[1:])) > 1, "no jitter: ever the same wait"  # two may be alike by chance
     assert f"127.0.0.1:{site.broker.port}" in site.agent.stderr
     assert "fix=" in site.agent.stderr
     seen = site.client.count
