@@ -127,7 +127,7 @@ def test_without_mosquitto_amqtt_serves(start: Start, tmp_path: Path) -> None:
 
 def test_a_pipe_gets_plain_lines(start: Start) -> None:
     """Without a terminal and without --json: a line an event, its work order in one below."""
-    demo = start([*DEMO, "--seconds", "4"])
+    demo = start([*DEMO, "--seconds", "8"])
     output, errors = demo.communicate(timeout=END_TIMEOUT_S)
     assert demo.returncode == 0, errors
     lines = output.splitlines()
