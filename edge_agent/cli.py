@@ -21,6 +21,7 @@ from edge_agent.commands import (
     version,
 )
 from edge_agent.errors import EXIT_SETUP, AgentError
+from edge_agent.leaving import exit_code
 
 EXIT_INTERRUPTED = 130
 """As a shell has it for Ctrl-C."""
@@ -42,6 +43,10 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and gives its exit code."""
+    return exit_code(_outcome(arguments))
+
+
+def _outcome(arguments: list[str] | None) -> int:
     parser = build_parser()
     options, rest = parser.parse_known_args(arguments)
     if rest and not getattr(options, "takes_settings", False):

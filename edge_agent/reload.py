@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from edge_agent.acks import Entry
 from edge_agent.errors import AgentError, OperationDisabled, RejectedMessage, ReloadFailed
 from edge_agent.fleet import Fleet
+from edge_agent.leaving import LOADER
 from edge_agent.log import LOGGER
 from edge_agent.memory import give_back
 from edge_agent.surroundings import Surroundings
@@ -61,7 +62,7 @@ class Loader:
             self._result = self._attempt(current)
             inbox.put(ReloadEnded())
 
-        self._thread = threading.Thread(target=work, name="loader", daemon=True)
+        self._thread = threading.Thread(target=work, name=LOADER, daemon=True)
         self._thread.start()
 
     def take(self) -> Fleet | Failure:

@@ -17,7 +17,7 @@ MAX_LINES = 300
 LAYERS = (
     {"errors", "types"},
     {"egress", "exposition", "histogram", "host", "certificates", "crashes"}
-    | {"log", "state", "systemd", "topics", "values"},
+    | {"leaving", "log", "state", "systemd", "topics", "values"},
     {"memory", "presence", "sections", "watch"},
     {"answers", "archive", "config", "disk", "manifest", "plain_files", "signing", "surroundings"},
     {"bundle"},

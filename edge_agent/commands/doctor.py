@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _examine(options: argparse.Namespace) -> int:
     from edge_agent.doctor.advice import next_command  # noqa: PLC0415
-    from edge_agent.doctor.examine import examine, exit_code  # noqa: PLC0415
+    from edge_agent.doctor.examine import examine  # noqa: PLC0415
     from edge_agent.doctor.patient import Patient  # noqa: PLC0415
     from edge_agent.doctor.report import report_data  # noqa: PLC0415
     from edge_agent.doctor.screen import draw, draw_list, environment_style  # noqa: PLC0415
@@ -63,7 +63,7 @@ def _examine(options: argparse.Namespace) -> int:
         print(json.dumps(report_data(report), indent=2))
     else:
         sys.stdout.write(draw(report, style, next_command(report, patient)))
-    return exit_code(report.exit_code(strict=options.strict))
+    return report.exit_code(strict=options.strict)
 
 
 def _pattern(text: str) -> str:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Generic, TypeGuard, TypeVar
 
@@ -18,11 +14,11 @@ from edge_agent.doctor.finding import Finding, Status, error, needs_root, skippe
 from edge_agent.doctor.patient import Patient
 from edge_agent.doctor.report import Report, Result
 from edge_agent.errors import AgentError
+from edge_agent.leaving import CHECK
 
 TOTAL_LIMIT_S = 9.5
 """With imports, drawing and the end of the last check, ten seconds."""
 TOTAL_PROBE_LIMIT_S = 60.0
-CHECK_THREAD = "check"
 REPORT_IT = "report it with the output of `edge-agent doctor --json`"
 
 Value = TypeVar("Value")
@@ -60,28 +56,6 @@ def examine(checks: Iterable[Check], patient: Patient) -> Report:
     return Report(tuple(results[one.id] for one in shown), time.monotonic() - begun_s)
 
 
-def exit_code(code: int) -> int:
-    """This, for the process too when a check that was given up is at work still.
-
-    It may be in the model's library, which aborts the process where the interpreter ends below it:
-    so the process then ends before the interpreter does.
-    """
-    if _at_work():
-        atexit.register(_end_at_once, code)
-    return code
-
-
-def _end_at_once(code: int) -> None:
-    if _at_work():
-        with suppress(OSError):  # whoever read it has left
-            sys.stdout.flush()
-        os._exit(code)
-
-
-def _at_work() -> bool:
-    return any(thread.name == CHECK_THREAD for thread in threading.enumerate())
-
-
 def _obstacle(check: Check, patient: Patient, results: dict[str, Result]) -> tuple[Finding, ...]:
     """Why the check cannot run; empty when it can."""
     if check.probe and not patient.probe:
@@ -102,7 +76,7 @@ def _run(check: Check, patient: Patient, left_s: float) -> tuple[Finding, ...]:
     done: list[Attempt[tuple[Finding, ...]]] = []
     work = threading.Thread(
         target=lambda: done.append(attempt(lambda: _findings(check, patient))),
-        name=CHECK_THREAD,
+        name=CHECK,
         daemon=True,
     )
     work.start()
