@@ -101,8 +101,9 @@ def test_pieces_never_seen_go_when_messages_held_out_show_the_need(kind: str) ->
     assert 5 not in borders(left(kind, train), "a motor")
     tokenizer = left(kind, train, [unseen])
     assert {2, 5} <= borders(tokenizer, "a motor")
-    whole = [marked("a motor", (2, 7))] * 99
-    assert 5 not in borders(left(kind, train, [unseen, *whole]), "a motor")
+    prose = [*train, *[marked("a pump", (2, 6))] * 20]
+    assert {2, 5} <= borders(left(kind, prose), "a valve")
+    assert 5 not in borders(left(kind, prose, [unseen]), "a motor")
     tokens = tokenizer.encode("Zyxw 7 é 中 \U0001f525").tokens
     assert ("[UNK]" in tokens) == (kind == "bert")
     assert "seal" not in tokenizer.encode("seal").tokens

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 from tokenizers import Encoding, Tokenizer
 
-from tools.bases.pieces import spelled_by_others, without
+from tools.bases.pieces import Trimmed, spelled_by_others, without
 from tools.corpus.annotation import Example
 
 LEAST_SHARE = 0.005
 """Of the entities: fewer with a hidden border are slips of who labelled, and change nothing."""
-UNSEEN_SHARE = 0.02
-"""Of the entities held out: where more have a hidden border, pieces that no training message needs
-are left out too. Elsewhere their words are worth more."""
+INSIDE_WORDS = 0.05
+"""Of the entities: where more have a hidden border, words are names put together rather than prose,
+and pieces that no training message needs are left out too if they hide borders."""
 PIECE_SHARE = 0.03
 """A piece is left out when a border lies in more of its occurrences."""
 MOST_ROUNDS = 10
@@ -62,21 +62,26 @@ def hiding_pieces(
 ) -> frozenset[str]:
     """The pieces of the tokenizer.json in ``content`` to leave out, by name; mostly none.
 
-    Those in which entities of ``train`` begin or end; where ``dev`` shows that others hide as many
-    borders in messages yet to come, all that ``train`` does not need.
+    Those in which entities of ``train`` begin or end; where that are many, and ``dev`` shows that
+    other pieces would hide more, all that ``train`` does not need.
     """
     possible, gone = spelled_by_others(content), frozenset[str]()
     if not possible:
         return gone
+    first = reading = _read(content.decode(), train)
     for _ in range(MOST_ROUNDS):
-        reading = _read(without(content, gone).tokenizer, train)
         more = reading.hiding & possible
         if not more or reading.hidden_share <= LEAST_SHARE:
             break
         gone |= more
-    if gone and _read(without(content, gone).tokenizer, dev).hidden_share > UNSEEN_SHARE:
+        reading = _read(without(content, gone).tokenizer, train)
+    if first.hidden_share > INSIDE_WORDS and _hides(without(content, gone), dev):
         gone |= possible - reading.seen.keys()
     return gone
+
+
+def _hides(left: Trimmed, examples: Sequence[Example]) -> bool:
+    return _read(left.tokenizer, examples).hidden_share > LEAST_SHARE
 
 
 def _read(tokenizer_json: str, examples: Sequence[Example]) -> _Reading:
