@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edge_agent.doctor import table
 from edge_agent.doctor.patient import Patient
 from tests.support.authority import Authority, Secured
 from tests.support.broker import Broker
 from tests.support.clinic import Clinic
 from tests.support.machines import machine
-from tests.support.waiting import PATIENCE_S
-
-
-@pytest.fixture
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the doctor finds does not depend on how busy this machine is: it takes its time."""
-    monkeypatch.setattr("edge_agent.doctor.examine.TOTAL_LIMIT_S", PATIENCE_S)
-    slow = tuple(replace(check, time_limit_s=PATIENCE_S) for check in table.CHECKS)
-    monkeypatch.setattr(table, "CHECKS", slow)
 
 
 @pytest.fixture

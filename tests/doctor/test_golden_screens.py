@@ -21,7 +21,6 @@ from edge_agent.doctor.table import CHECKS, selected
 from tests.support.machines import machine
 from tests.support.tiny_bundle import break_bundle, tiny_bundle
 
-pytestmark = pytest.mark.usefixtures("unhurried")
 GOLDEN = Path(__file__).parents[1] / "golden"
 LOCAL = ("config", "install", "model", "hardware", "storage", "time")
 VARYING = (

@@ -24,7 +24,6 @@ from tests.support.tiny_bundle import Breakage, break_bundle, tiny_bundle, write
 from tests.support.tiny_generator import tiny_generator
 from tests.support.versions import make_version
 
-pytestmark = pytest.mark.usefixtures("unhurried")
 HELD_BYTES = 64 << 20
 UNIT_DROP_INS = "etc/systemd/system/edge-agent.service.d"
 ERROR, WARNING, OK, SKIPPED = Status.ERROR, Status.WARNING, Status.OK, Status.SKIPPED
