@@ -259,9 +259,7 @@ def test_a_second_client_of_our_name(agent: AgentProcess, clinic: Clinic, broker
     try:
         second.start(wait=False)
         wait_until(lambda: agent.stderr.count("not connected") >= 6, what=lambda: agent.stderr)
-        # Mosquitto 2.0.11 hangs up without a word; others name the second client: once is enough
-        named = "stop the other client named" in agent.stderr
-        told(clinic, "runtime.reconnects", Status.ERROR if named else Status.WARNING)
+        told(clinic, "runtime.reconnects", Status.WARNING)
     finally:
         second.close()
     agent.stop()
