@@ -41,11 +41,11 @@ def test_an_absent_broker_is_waited_for(
     status = "STATUS=waiting for the broker"
     wait_until(lambda: status in site.agent.notify.lines, what=status)
     wait_until(lambda: len(waits_s(site.agent)) >= 5, what="five attempts")
-    waits = waits_s(site.agent)
+    waits = waits_s(site.agent)[:5]
     assert 0.5 <= waits[0] <= 1
     assert 1 <= waits[1] <= 2
     assert all(CEILING_S / 2 <= wait <= CEILING_S for wait in waits[2:])
-    assert len(set(waits[1:])) > 1, "no jitter: ever the same wait"  # two may be alike by chance
+    assert len(set(waits)) >= 4, "no jitter: the same wait again"  # hundredths: two may be alike
     assert f"127.0.0.1:{site.broker.port}" in site.agent.stderr
     assert "fix=" in site.agent.stderr
     seen = site.client.count
